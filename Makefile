@@ -1,0 +1,49 @@
+# `make` alone prints what there is.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+# Passed on to the command behind demo, test, test-slow, torture and bench: make demo ARGS=--json
+ARGS ?=
+# The interpreter for a new environment; found by scripts/setup.sh when empty.
+PYTHON ?=
+# Test processes run side by side; tests of one xdist group stay on one of them.
+TEST_PROCESSES ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow check torture bench pins
+
+help: ## Print this list
+	@echo "Penstock: durable jobs on Redis Streams. Targets:"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: $(STAMP) ## Install Penstock and its tools into .venv
+
+$(STAMP): pyproject.toml constraints.txt scripts/setup.sh
+	@PYTHON="$(PYTHON)" sh scripts/setup.sh "$(VENV)"
+	@touch "$(STAMP)"
+
+demo: setup ## Run a real batch on two workers, one of which is killed half-way
+	@$(BIN)/python -m penstock demo $(ARGS)
+
+test: check ## Run check, then the test suite with coverage
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup --cov --cov-report=term $(ARGS)
+
+test-slow: setup ## Run the tests marked slow
+	@$(BIN)/python -m pytest -m slow --timeout 900 $(ARGS)
+
+check: setup ## Lint, check the format, the types and the direction of imports
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python -m mypy
+	@$(BIN)/lint-imports
+
+torture: setup ## Kill, stop and starve workers at random and audit what is left
+	@$(BIN)/python -m penstock torture $(ARGS)
+
+bench: setup ## Measure Penstock beside bare redis-py
+	@$(BIN)/python -m penstock bench $(ARGS)
+
+pins: setup ## Write constraints.txt anew from what pip resolves today
+	@$(BIN)/python scripts/pins.py
