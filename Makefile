@@ -19,31 +19,32 @@ help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMP) ## Install Penstock and its tools into .venv
+	@echo "$(VENV) is ready"
 
 $(STAMP): pyproject.toml constraints.txt scripts/setup.sh
 	@PYTHON="$(PYTHON)" sh scripts/setup.sh "$(VENV)"
 	@touch "$(STAMP)"
 
-demo: setup ## Run a real batch on two workers, one of which is killed half-way
+demo: $(STAMP) ## Run a real batch on two workers, one of which is killed half-way
 	@$(BIN)/python -m penstock demo $(ARGS)
 
 test: check ## Run check, then the test suite with coverage
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup --cov --cov-report=term $(ARGS)
 
-test-slow: setup ## Run the tests marked slow
+test-slow: $(STAMP) ## Run the tests marked slow
 	@$(BIN)/python -m pytest -m slow --timeout 900 $(ARGS)
 
-check: setup ## Lint, check the format, the types and the direction of imports
+check: $(STAMP) ## Lint, check the format, the types and the direction of imports
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m mypy
 	@$(BIN)/lint-imports
 
-torture: setup ## Kill, stop and starve workers at random and audit what is left
+torture: $(STAMP) ## Kill, stop and starve workers at random and audit what is left
 	@$(BIN)/python -m penstock torture $(ARGS)
 
-bench: setup ## Measure Penstock beside bare redis-py
+bench: $(STAMP) ## Measure Penstock beside bare redis-py
 	@$(BIN)/python -m penstock bench $(ARGS)
 
-pins: setup ## Write constraints.txt anew from what pip resolves today
+pins: $(STAMP) ## Write constraints.txt anew from what pip resolves today
 	@$(BIN)/python scripts/pins.py
