@@ -1,0 +1,249 @@
+"""``EmbeddedValkey``: the one server of a data directory, found or started, stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from penstock.core.errors import EmbeddedServerError
+from penstock.store.embedded.binary import find_binary
+from penstock.store.embedded.conversation import Running, ask_to_stop, look
+from penstock.store.embedded.directory import DataDirectory, checked
+from penstock.store.embedded.lock import FileLock, pause
+from penstock.store.embedded.process import ServerProcess, launch
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+#: How often to look whether a killed server is gone, at up to 20 ms; the rest is left to a thread.
+_KILL_TURNS = 100
+
+logger = logging.getLogger(__name__)
+
+
+class EmbeddedValkey:
+    """A Valkey server for this machine that keeps its data, and everything else, in one directory.
+
+    Any number of processes may open the same data directory. The first starts the server, the
+    others use the one that runs, and the last one out stops it; so there is never a second
+    server, and none is stopped under a user. Who uses it is counted by a lock the kernel keeps: a
+    user that is killed is out, and a server whose users were all killed runs on until the next
+    one opens the directory, uses it, and stops it on leaving. Clients that only know the url are
+    not counted.
+
+    Writes are on disk within a second (append-only file, ``everysec``) and survive ``stop``.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path | str,
+        *,
+        port: int | None = None,
+        settings: Mapping[str, str] | None = None,
+        start_timeout_seconds: float = 60.0,
+        stop_timeout_seconds: float = 20.0,
+    ) -> None:
+        """Nothing happens before ``start``.
+
+        Args:
+            data_dir: made when missing, for this user alone.
+            port: a fixed port on 127.0.0.1; by default the last one used here, or a free one.
+            settings: Valkey settings over the defaults, used if this object starts the server;
+                a server that already runs keeps its own.
+            start_timeout_seconds: how long to wait for the server, loading its data included.
+            stop_timeout_seconds: how long the server may take to write and end.
+
+        Raises:
+            ConfigurationError: a setting that Penstock decides, or a malformed one.
+        """
+        self._directory = DataDirectory(Path(data_dir))
+        self._port = port
+        self._settings = checked(settings or {})
+        self._start_timeout_seconds = start_timeout_seconds
+        self._stop_timeout_seconds = stop_timeout_seconds
+        self._users: FileLock | None = None
+        self._process: ServerProcess | None = None
+        self._running: Running | None = None
+        self._obstacle = ""
+
+    @property
+    def url(self) -> str:
+        """What clients connect with; it carries a password, so keep it out of logs."""
+        return self._server.endpoint.url
+
+    @property
+    def pid(self) -> int:
+        """The server's process id, as it said itself."""
+        return self._server.pid
+
+    @property
+    def adopted(self) -> bool:
+        """Whether the server was already running when this object was started."""
+        return self._running is not None and self._process is None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Use the server of the data directory, starting it if none runs; returns when it is ready.
+
+        Raises:
+            EmbeddedServerError: it cannot be started or found in time, the data directory cannot
+                be used, or this object is started already. Nothing is left running then.
+        """
+        if self._users is not None:
+            raise EmbeddedServerError("This EmbeddedValkey is started already; call stop() first.")
+        binary = find_binary()
+        await asyncio.to_thread(self._directory.prepare)
+        self._users = FileLock(self._directory.users_lock)
+        try:
+            async with asyncio.timeout(self._start_timeout_seconds):
+                await self._join(self._users)
+                self._running = await self._find_or_launch(binary)
+        except TimeoutError:
+            raise self._not_in_time() from None
+        except OSError as error:
+            raise EmbeddedServerError(
+                f"Cannot write in the data directory {self._directory.path}: {error.strerror}."
+            ) from error
+        finally:
+            if self._running is None:
+                self._forget()
+
+    async def stop(self) -> None:
+        """Stop using the server, and stop it if nobody else uses it; its data stays.
+
+        Does nothing when not started.
+
+        Raises:
+            EmbeddedServerError: a server that another process started did not stop in time.
+        """
+        if self._users is None:
+            return
+        try:
+            # Whoever still uses the server holds this lock shared, and will be the last one out.
+            if self._users.try_exclusive():
+                await self._shut_down()
+        finally:
+            self._forget()
+
+    @property
+    def _server(self) -> Running:
+        if self._running is None:
+            raise EmbeddedServerError("This EmbeddedValkey is not started; call start() first.")
+        return self._running
+
+    async def _join(self, users: FileLock) -> None:
+        turn = 0
+        while not users.try_shared():
+            self._obstacle = "another process is stopping it"
+            await pause(turn)
+            turn += 1
+
+    async def _find_or_launch(self, binary: Path) -> Running:
+        """Find the server that holds the server lock, or take the lock and start one with it."""
+        turn = 0
+        with FileLock(self._directory.server_lock) as lock:
+            while not lock.try_exclusive():
+                answer = await look(self._directory)
+                if isinstance(answer, Running):
+                    return self._accepted(answer)
+                self._obstacle = f"another process holds {self._directory.server_lock}, but "
+                self._obstacle += answer.reason
+                await pause(turn)
+                turn += 1
+            self._obstacle = "it has not become ready"
+            process, running = await launch(
+                binary, self._directory, lock, self._port, self._settings
+            )
+        self._process = process
+        with FileLock(self._directory.server_lock) as probe:
+            if probe.try_exclusive():
+                process.kill()
+                raise EmbeddedServerError(
+                    f"The file system of {self._directory.path} does not let a server keep its "
+                    f"lock. Choose a data directory on a local file system."
+                )
+        return running
+
+    def _accepted(self, found: Running) -> Running:
+        if self._port not in {None, found.endpoint.port}:
+            raise EmbeddedServerError(
+                f"The server of {self._directory.path} already runs on port "
+                f"{found.endpoint.port}, not on {self._port}. Use that port, or stop it first."
+            )
+        return found
+
+    async def _shut_down(self) -> None:
+        """Ask the server to stop until it has; the caller holds the users lock alone."""
+        # Another user may have started it again after a crash, on another port.
+        endpoint = self._directory.read_endpoint() or self._server.endpoint
+        turn = 0
+        try:
+            async with asyncio.timeout(self._stop_timeout_seconds):
+                while not self._stopped():
+                    self._obstacle = await ask_to_stop(endpoint)
+                    await pause(turn)
+                    turn += 1
+        except TimeoutError:
+            await self._end_stubborn()
+
+    def _stopped(self) -> bool:
+        if self._process is not None and not self._process.ended():
+            return False
+        if not self._directory.server_lock.exists():
+            return True
+        with FileLock(self._directory.server_lock) as lock:
+            return lock.try_exclusive()
+
+    async def _end_stubborn(self) -> None:
+        seconds, reason = self._stop_timeout_seconds, self._obstacle or "it gives no reason"
+        if self._process is None or self._process.ended():
+            raise EmbeddedServerError(
+                f"The server of {self._directory.path} did not stop within {seconds:g} s "
+                f"({reason}). It said its process id was {self._server.pid}; end it by hand."
+            )
+        logger.warning("embedded server killed: no stop within %g s (%s)", seconds, reason)
+        self._process.kill()
+        for turn in range(_KILL_TURNS):
+            if self._process.ended():
+                return
+            await pause(turn)
+
+    def _forget(self) -> None:
+        if self._process is not None:
+            self._process.reap_later()
+        if self._users is not None:
+            self._users.close()
+        self._users = self._process = self._running = None
+
+    def _not_in_time(self) -> EmbeddedServerError:
+        return EmbeddedServerError(
+            f"The embedded server of {self._directory.path} was not ready within "
+            f"{self._start_timeout_seconds:g} s: {self._obstacle}. Last lines of its log:\n"
+            f"{self._directory.log_tail() or '  (empty)'}"
+        )
+
+
+@contextlib.asynccontextmanager
+async def engine(redis_url: str | None, data_dir: Path | str) -> AsyncIterator[str]:
+    """The url of the server to use: ``redis_url`` if one is given, else an embedded one's.
+
+    The embedded server is used as long as the context lasts, under the rules of
+    ``EmbeddedValkey``; a server given by url is neither started nor stopped.
+
+    Raises:
+        EmbeddedServerError: no url is given, and the embedded server cannot be started.
+    """
+    if redis_url:
+        yield redis_url
+        return
+    async with EmbeddedValkey(data_dir) as server:
+        yield server.url
