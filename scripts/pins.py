@@ -51,7 +51,7 @@ def main() -> None:
     """Resolves and writes; with `--keep`, versions that are pinned already stay."""
     keep = ["-c", str(CONSTRAINTS)] if "--keep" in sys.argv[1:] else []
     pins = pinned() | resolved(keep)
-    lines = [f"{name}=={version}\n" for name, version in sorted(pins.items())]
+    lines = sorted(f"{name}=={version}\n" for name, version in pins.items())
     CONSTRAINTS.write_text(HEADER + "".join(lines))
     print(f"{CONSTRAINTS.name}: {len(lines)} pins")
 
