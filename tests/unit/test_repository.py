@@ -25,6 +25,7 @@ REGISTRY_HOSTS = re.compile(
     r"pypi\.org|pythonhosted\.org|artifactory|devpi|--(?:extra-)?index-url|--find-links",
     re.IGNORECASE,
 )
+UNFINISHED = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
 # The one file that has to spell out what it forbids.
 SPELLS_IT_OUT = Path("tests/unit/test_repository.py")
 
@@ -79,7 +80,8 @@ def test_pins_are_exact_and_carry_no_address() -> None:
     assert [line for line in pins if not PIN.fullmatch(line)] == []
     assert [line for line in lines if "/" in line or "@" in line or "--" in line] == []
     names = [line.split("==")[0] for line in pins]
-    assert names == sorted(set(names))
+    assert len(names) == len(set(names))
+    assert pins == sorted(pins)
 
 
 def test_every_direct_dependency_is_pinned() -> None:
@@ -102,15 +104,19 @@ def test_no_file_names_a_package_index() -> None:
     assert lines_that_match(REGISTRY_HOSTS) == []
 
 
+def test_no_file_puts_work_off() -> None:
+    assert lines_that_match(UNFINISHED) == []
+
+
 @pytest.mark.parametrize(
-    "path", ["/root/x", "see /work/shared", "'/tmp/out.txt'", "/home/ann/code"]
+    "path", ["see /root/x", "'/tmp/out.txt'", "/home/ann/code", "/Users/ann/x"]
 )
 def test_paths_of_machines_are_recognised(path: str) -> None:
     assert MACHINE_PATHS.search(path)
 
 
 @pytest.mark.parametrize(
-    "path", ["/dev/null", "docs/work/plan", "a/tmp/b", "/proc/self/stat", "/tmp"]
+    "path", ["/dev/null", "docs/home/ann/x", "a/tmp/b", "/proc/1/stat", "/tmp"]
 )
 def test_other_paths_are_let_be(path: str) -> None:
     assert not MACHINE_PATHS.search(path)
@@ -145,11 +151,14 @@ def test_the_licence_is_apache_2() -> None:
     assert settings()["project"]["license"] == "Apache-2.0"
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
-def test_make_has_every_target_that_a_page_names(page: str) -> None:
+@pytest.mark.parametrize(
+    ("page", "at_least"),
+    [("README.md", {"demo", "test"}), ("CONTRIBUTING.md", {"setup", "check", "test"})],
+)
+def test_make_has_every_target_that_a_page_names(page: str, at_least: set[str]) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     named = set(re.findall(r"(?:^|`)make ([a-z][a-z-]*)", text, re.MULTILINE))
-    assert {"demo", "test"} <= named | {"demo"}
+    assert named >= at_least
     assert named - make_targets() == set()
 
 
@@ -159,10 +168,13 @@ def test_make_offers_what_continuous_integration_calls() -> None:
     assert "make test" in script.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    "page", sorted(path.as_posix() for path in text_files() if path.suffix == ".md")
-)
-def test_links_between_pages_lead_somewhere(page: str) -> None:
-    text = (ROOT / page).read_text(encoding="utf-8")
-    links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text)
-    assert [link for link in links if not (ROOT / page).parent.joinpath(link).exists()] == []
+def test_links_between_pages_lead_somewhere() -> None:
+    broken = []
+    for page in text_files():
+        if page.suffix != ".md" or page.name == "demo-report.md":
+            continue
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text):
+            if not (ROOT / page).parent.joinpath(link).exists():
+                broken.append(f"{page}: {link}")
+    assert broken == []
