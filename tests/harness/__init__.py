@@ -1,0 +1,1 @@
+"""Real servers, real processes and a faulty network for the tests."""
