@@ -13,7 +13,7 @@ from penstock.store.embedded.conversation import Running, look
 from penstock.store.embedded.lock import FileLock, pause
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from penstock.store.embedded.directory import DataDirectory
@@ -98,11 +98,12 @@ async def launch(
     lock: FileLock,
     port: int | None,
     settings: Mapping[str, str],
+    report: Callable[[str], None],
 ) -> tuple[ServerProcess, Running]:
     """Start the server and wait until it takes commands; ``lock`` is the held server lock.
 
     Without ``port``, the one of the last start is tried first, so that urls stay true, and then
-    ports that were free a moment ago.
+    ports that were free a moment ago. While it waits, ``report`` is told why.
 
     Raises:
         EmbeddedServerError: it cannot be run, ends by itself, or the port is taken.
@@ -110,7 +111,7 @@ async def launch(
     for candidate in _ports(directory, port):
         directory.configure(candidate, settings)
         process = ServerProcess.spawn(binary, directory, lock)
-        running = await _ready(process, directory)
+        running = await _ready(process, directory, report)
         if running is not None:
             return process, running
         if "Address already in use" not in directory.log_tail(process.log_start_bytes):
@@ -121,7 +122,9 @@ async def launch(
     )
 
 
-async def _ready(process: ServerProcess, directory: DataDirectory) -> Running | None:
+async def _ready(
+    process: ServerProcess, directory: DataDirectory, report: Callable[[str], None]
+) -> Running | None:
     """Wait until the server answers, or give ``None`` when it ended."""
     turn = 0
     try:
@@ -129,6 +132,7 @@ async def _ready(process: ServerProcess, directory: DataDirectory) -> Running | 
             answer = await look(directory)
             if isinstance(answer, Running):
                 return answer
+            report(answer.reason)
             await pause(turn)
             turn += 1
     except BaseException:

@@ -143,25 +143,25 @@ class EmbeddedValkey:
     async def _join(self, users: FileLock) -> None:
         turn = 0
         while not users.try_shared():
-            self._obstacle = "another process is stopping it"
+            self._report("another process is stopping it")
             await pause(turn)
             turn += 1
 
     async def _find_or_launch(self, binary: Path) -> Running:
         """Find the server that holds the server lock, or take the lock and start one with it."""
         turn = 0
+        held = f"another process holds {self._directory.server_lock}"
+        self._report(held)
         with FileLock(self._directory.server_lock) as lock:
             while not lock.try_exclusive():
                 answer = await look(self._directory)
                 if isinstance(answer, Running):
                     return self._accepted(answer)
-                self._obstacle = f"another process holds {self._directory.server_lock}, but "
-                self._obstacle += answer.reason
+                self._report(f"{held}, but {answer.reason}")
                 await pause(turn)
                 turn += 1
-            self._obstacle = "it has not become ready"
             process, running = await launch(
-                binary, self._directory, lock, self._port, self._settings
+                binary, self._directory, lock, self._port, self._settings, self._report
             )
         self._process = process
         with FileLock(self._directory.server_lock) as probe:
@@ -172,6 +172,10 @@ class EmbeddedValkey:
                     f"lock. Choose a data directory on a local file system."
                 )
         return running
+
+    def _report(self, obstacle: str) -> None:
+        """Keep what is being waited for, in case the wait is given up."""
+        self._obstacle = obstacle
 
     def _accepted(self, found: Running) -> Running:
         if self._port not in {None, found.endpoint.port}:
@@ -189,7 +193,7 @@ class EmbeddedValkey:
         try:
             async with asyncio.timeout(self._stop_timeout_seconds):
                 while not self._stopped():
-                    self._obstacle = await ask_to_stop(endpoint)
+                    self._report(await ask_to_stop(endpoint))
                     await pause(turn)
                     turn += 1
         except TimeoutError:

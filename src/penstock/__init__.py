@@ -1,0 +1,97 @@
+"""Penstock runs long, expensive, failure-prone jobs on Redis Streams and loses none of them.
+
+Public names are loaded on first use, so importing the package is cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penstock.core.clock import ManualClock as ManualClock
+    from penstock.core.config import LeaseTimings as LeaseTimings
+    from penstock.core.config import QueueConfig as QueueConfig
+    from penstock.core.config import get_queue_config as get_queue_config
+    from penstock.core.config import set_queue_config as set_queue_config
+    from penstock.core.errors import ConfigurationError as ConfigurationError
+    from penstock.core.errors import InvalidJobError as InvalidJobError
+    from penstock.core.errors import LeaseLostError as LeaseLostError
+    from penstock.core.errors import PayloadTooLargeError as PayloadTooLargeError
+    from penstock.core.errors import PenstockError as PenstockError
+    from penstock.core.errors import QueueUnavailableError as QueueUnavailableError
+    from penstock.core.errors import RetryLater as RetryLater
+    from penstock.core.errors import StepMismatchError as StepMismatchError
+    from penstock.core.errors import UnsafeServerError as UnsafeServerError
+    from penstock.core.job import TRANSITIONS as TRANSITIONS
+    from penstock.core.job import Job as Job
+    from penstock.core.job import JobStatus as JobStatus
+    from penstock.core.queue import JobQueue as JobQueue
+    from penstock.core.retry import RetryPolicy as RetryPolicy
+    from penstock.core.retry import is_retryable_error as is_retryable_error
+    from penstock.executors.debate import DebateJobPayload as DebateJobPayload
+    from penstock.executors.debate import DebateResult as DebateResult
+    from penstock.executors.debate import DebateWorker as DebateWorker
+    from penstock.executors.debate import create_debate_job as create_debate_job
+    from penstock.executors.debate import get_debate_payload as get_debate_payload
+    from penstock.observe.tracing import inject_trace_context as inject_trace_context
+    from penstock.observe.tracing import traced_job as traced_job
+    from penstock.store.status import JobStatusTracker as JobStatusTracker
+    from penstock.store.streams import RedisStreamsQueue as RedisStreamsQueue
+    from penstock.store.streams import create_redis_queue as create_redis_queue
+    from penstock.worker.context import JobContext as JobContext
+    from penstock.worker.handlers import in_process as in_process
+    from penstock.worker.worker import Worker as Worker
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ConfigurationError": "core.errors",
+    "DebateJobPayload": "executors.debate",
+    "DebateResult": "executors.debate",
+    "DebateWorker": "executors.debate",
+    "InvalidJobError": "core.errors",
+    "Job": "core.job",
+    "JobContext": "worker.context",
+    "JobQueue": "core.queue",
+    "JobStatus": "core.job",
+    "JobStatusTracker": "store.status",
+    "LeaseLostError": "core.errors",
+    "LeaseTimings": "core.config",
+    "ManualClock": "core.clock",
+    "PayloadTooLargeError": "core.errors",
+    "PenstockError": "core.errors",
+    "QueueConfig": "core.config",
+    "QueueUnavailableError": "core.errors",
+    "RedisStreamsQueue": "store.streams",
+    "RetryLater": "core.errors",
+    "RetryPolicy": "core.retry",
+    "StepMismatchError": "core.errors",
+    "TRANSITIONS": "core.job",
+    "UnsafeServerError": "core.errors",
+    "Worker": "worker.worker",
+    "create_debate_job": "executors.debate",
+    "create_redis_queue": "store.streams",
+    "get_debate_payload": "executors.debate",
+    "get_queue_config": "core.config",
+    "in_process": "worker.handlers",
+    "inject_trace_context": "observe.tracing",
+    "is_retryable_error": "core.retry",
+    "set_queue_config": "core.config",
+    "traced_job": "observe.tracing",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'penstock' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"penstock.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,82 @@
+"""What a job must look like to be accepted, checked before anything is sent."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from penstock.core.codec import INLINE_LIMIT_BYTES, SPEC_FORMAT, JobSpec, check_size, encode_payload, encode_spec
+from penstock.core.errors import InvalidJobError
+from penstock.core.job import Job
+from penstock.core.names import check_job_id, check_job_type
+
+LARGEST_ATTEMPTS = 1000
+
+
+class AcceptedJob(NamedTuple):
+    """A job in the form the store sends: all checks passed.
+
+    ``payload`` is its JSON when it is too large to stand in the spec, else empty.
+    """
+
+    id: str
+    spec: bytes
+    lane: str
+    record: bool
+    max_attempts: int
+    payload: bytes
+
+
+def lane_of(priority: int) -> str:
+    """The lane a priority travels on: above 0 ``high``, 0 ``normal``, below 0 ``low``."""
+    if priority == 0:
+        return "normal"
+    return "high" if priority > 0 else "low"
+
+
+def accept(job: Job, priority: int, trace: dict[str, str]) -> AcceptedJob:
+    """Check ``job`` and encode it; raise ``InvalidJobError`` or ``InvalidNameError`` saying why not.
+
+    A ``priority`` other than 0 wins over the job's own; ``trace`` is used if the job has none.
+    """
+    check_job_id(job.id)
+    check_job_type(job.type)
+    chosen = priority or job.priority
+    if type(chosen) is not int:
+        raise InvalidJobError(f"priority must be an integer, got {chosen!r}")
+    if type(job.max_attempts) is not int or not 1 <= job.max_attempts <= LARGEST_ATTEMPTS:
+        raise InvalidJobError(f"max_attempts must be an integer from 1 to {LARGEST_ATTEMPTS}, got {job.max_attempts!r}")
+    if job.timeout_seconds is not None:
+        check_duration(job.timeout_seconds, "timeout_seconds", allow_zero=False)
+    if not isinstance(job.metadata, dict):
+        raise InvalidJobError(f"metadata must be a dict, got {type(job.metadata).__name__}")
+    spec = JobSpec(
+        format=SPEC_FORMAT,
+        type=job.type,
+        payload=job.payload,
+        max_attempts=job.max_attempts,
+        priority=chosen,
+        created_at=job.created_at,
+        timeout_seconds=job.timeout_seconds,
+        record=job.record,
+        partition_key=job.partition_key,
+        metadata=job.metadata,
+        trace=job.trace or trace,
+    )
+    encoded = encode_spec(spec)
+    apart = b""
+    if len(encoded) > INLINE_LIMIT_BYTES:
+        apart = encode_payload(job.payload)
+        spec.payload, spec.payload_apart = None, True
+        encoded = encode_spec(spec)
+        check_size(len(encoded), "metadata")
+    return AcceptedJob(job.id, encoded, lane_of(chosen), job.record, job.max_attempts, apart)
+
+
+def check_duration(seconds: object, what: str, *, allow_zero: bool = True) -> float:
+    """Return ``seconds`` if it is a finite duration; raise ``InvalidJobError`` otherwise."""
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and math.isfinite(seconds):
+        if seconds > 0 or (allow_zero and seconds == 0):
+            return float(seconds)
+    least = "0 or more" if allow_zero else "more than 0"
+    raise InvalidJobError(f"{what} must be {least} seconds, got {seconds!r}")

@@ -1,0 +1,160 @@
+"""Settings of a queue, from code or from the environment, refused early when wrong."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from penstock.core.errors import ConfigurationError
+
+
+def _names(*environment: str) -> AliasChoices:
+    return AliasChoices(*environment)
+
+
+class QueueConfig(BaseSettings):
+    """Settings shared by the queues of one deployment.
+
+    Values given in code win over ``PENSTOCK_*`` variables, those over ``ARAGORA_QUEUE_*`` and
+    ``REDIS_URL``. A value out of its range raises ``ConfigurationError``.
+
+    Ranges: ``max_job_ttl_days`` 1-30, ``claim_idle_ms`` 10000-600000, ``retry_max_attempts`` 1-10,
+    ``retry_base_delay`` 0.1-60 s, ``retry_max_delay`` 1-3600 s, ``worker_block_ms`` 1000-30000.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    redis_url: Annotated[
+        str, Field(validation_alias=_names("PENSTOCK_REDIS_URL", "REDIS_URL"))
+    ] = "redis://localhost:6379"
+    key_prefix: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=64,
+            pattern=r"^[^{}\s]+$",
+            validation_alias=_names("PENSTOCK_KEY_PREFIX", "ARAGORA_QUEUE_PREFIX"),
+        ),
+    ] = "penstock:"
+    retry_max_attempts: Annotated[
+        int, Field(ge=1, le=10, validation_alias=_names("PENSTOCK_RETRY_MAX_ATTEMPTS", "ARAGORA_QUEUE_RETRY_MAX"))
+    ] = 3
+    retry_base_delay: Annotated[
+        float,
+        Field(ge=0.1, le=60.0, validation_alias=_names("PENSTOCK_RETRY_BASE_DELAY", "ARAGORA_QUEUE_RETRY_BASE_DELAY")),
+    ] = 1.0
+    retry_max_delay: Annotated[
+        float,
+        Field(ge=1.0, le=3600.0, validation_alias=_names("PENSTOCK_RETRY_MAX_DELAY", "ARAGORA_QUEUE_RETRY_MAX_DELAY")),
+    ] = 300.0
+    claim_idle_ms: Annotated[
+        int,
+        Field(ge=10_000, le=600_000, validation_alias=_names("PENSTOCK_CLAIM_IDLE_MS", "ARAGORA_QUEUE_CLAIM_IDLE_MS")),
+    ] = 60_000
+    max_job_ttl_days: Annotated[
+        int, Field(ge=1, le=30, validation_alias=_names("PENSTOCK_MAX_JOB_TTL_DAYS", "ARAGORA_QUEUE_MAX_TTL_DAYS"))
+    ] = 7
+    worker_block_ms: Annotated[
+        int,
+        Field(ge=1000, le=30_000, validation_alias=_names("PENSTOCK_WORKER_BLOCK_MS", "ARAGORA_QUEUE_WORKER_BLOCK_MS")),
+    ] = 5000
+    consumer_group: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=128,
+            validation_alias=_names("PENSTOCK_CONSUMER_GROUP", "ARAGORA_QUEUE_CONSUMER_GROUP"),
+        ),
+    ] = "debate-workers"
+    poll_interval_ms: Annotated[
+        int, Field(ge=50, le=60_000, validation_alias=_names("PENSTOCK_POLL_INTERVAL_MS"))
+    ] = 1000
+    event_groups: Annotated[
+        tuple[str, ...], Field(validation_alias=_names("PENSTOCK_EVENT_GROUPS"))
+    ] = ()
+    max_events: Annotated[
+        int, Field(ge=1000, le=100_000_000, validation_alias=_names("PENSTOCK_MAX_EVENTS"))
+    ] = 1_000_000
+
+    def __init__(self, **values: Any) -> None:
+        """Read and check all settings; raise ``ConfigurationError`` listing each that is wrong."""
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigurationError(_explain(error, type(self))) from None
+
+    @property
+    def ttl_ms(self) -> int:
+        """How long a finished job is kept, in milliseconds."""
+        return self.max_job_ttl_days * 86_400_000
+
+
+def _explain(error: ValidationError, model: type[BaseSettings]) -> str:
+    lines = []
+    for problem in error.errors():
+        name = str(problem["loc"][0]) if problem["loc"] else "settings"
+        if problem["type"] == "extra_forbidden":
+            close = difflib.get_close_matches(name, list(model.model_fields), n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else f"; known are {sorted(model.model_fields)}"
+            lines.append(f"unknown setting {name!r}{hint}")
+        else:
+            lines.append(f"{name}: {problem['msg']}, got {problem['input']!r}")
+    return "; ".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTimings:
+    """How quickly death is noticed. All workers of a queue should use the same.
+
+    A heartbeat goes out every ``beat_seconds``; a worker silent for ``presumed_dead_seconds`` is
+    presumed dead and its jobs go to others. An event loop that has not turned for
+    ``stall_seconds`` is a stall: its stack is dumped and its jobs are let go.
+    """
+
+    beat_seconds: float = 5.0
+    presumed_dead_seconds: float = 15.0
+    stall_seconds: float = 120.0
+
+    def __post_init__(self) -> None:
+        """Refuse timings under which healthy workers would lose their jobs."""
+        if not 0 < self.beat_seconds * 2 <= self.presumed_dead_seconds:
+            raise ConfigurationError(
+                "presumed_dead_seconds must be at least twice beat_seconds, got "
+                f"{self.presumed_dead_seconds} and {self.beat_seconds}"
+            )
+        if self.stall_seconds < self.presumed_dead_seconds:
+            raise ConfigurationError(
+                "stall_seconds must not be below presumed_dead_seconds, got "
+                f"{self.stall_seconds} and {self.presumed_dead_seconds}"
+            )
+
+    @property
+    def beat_ms(self) -> int:
+        """Time between heartbeats, in milliseconds."""
+        return round(self.beat_seconds * 1000)
+
+    @property
+    def lease_ms(self) -> int:
+        """Length of a worker's lease, in milliseconds."""
+        return round(self.presumed_dead_seconds * 1000)
+
+
+_current: QueueConfig | None = None
+
+
+def get_queue_config() -> QueueConfig:
+    """The settings in force: those of ``set_queue_config``, else read once from the environment."""
+    global _current  # noqa: PLW0603 - the one process-wide default, as the API promises
+    if _current is None:
+        _current = QueueConfig()
+    return _current
+
+
+def set_queue_config(config: QueueConfig | None) -> None:
+    """Use ``config`` wherever none is given; ``None`` reads the environment anew next time."""
+    global _current  # noqa: PLW0603 - the one process-wide default, as the API promises
+    _current = config

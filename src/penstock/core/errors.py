@@ -1,0 +1,157 @@
+"""Every error Penstock raises on purpose, drawn as a tree.
+
+    PenstockError
+    ├── ConfigurationError            a setting is wrong                       (also ValueError)
+    │   └── InvalidNameError          a queue, job or worker may not be called so
+    ├── InvalidJobError               a job cannot be accepted                 (also ValueError)
+    │   ├── PayloadNotSerializableError   it is not JSON                        (also TypeError)
+    │   └── PayloadTooLargeError      its JSON is above the limit
+    ├── QueueUnavailableError         the server does not answer; try again    (also ConnectionError)
+    │   └── EventsBacklogError        history lags behind: recorded jobs are refused until it catches up
+    ├── StoreError                    the server refused a command, and waiting will not cure it
+    ├── UnsafeServerError             the server would lose jobs, or is too old
+    ├── EmbeddedServerError           the embedded server cannot be started
+    ├── LeaseLostError                this worker may no longer write for the job
+    ├── StepError                     a durable step cannot be taken
+    │   ├── StepMismatchError         a stored step was made from other inputs
+    │   ├── StepRepeatedError         one attempt used a step's name twice
+    │   └── StepLimitError            too many steps, or one too large
+    ├── HandlerError                  a handler broke its side of the contract
+    │   ├── UnknownJobTypeError       no handler here is called for this type
+    │   └── ResultNotSerializableError    a handler returned what is not JSON
+    ├── RetryLater                    raised by handlers: try again after that many seconds
+    └── WorkerError                   a worker cannot go on
+        ├── WorkerSupersededError     a newer process took this worker id
+        └── HeartbeatError            the heartbeat process cannot be kept alive
+"""
+
+from __future__ import annotations
+
+
+class PenstockError(Exception):
+    """Base of every error that Penstock raises on purpose."""
+
+
+class ConfigurationError(PenstockError, ValueError):
+    """A setting is missing, unknown or out of range; the message says what was expected."""
+
+
+class InvalidNameError(ConfigurationError):
+    """A queue, job, worker or step name uses characters or a length that are not allowed."""
+
+
+class InvalidJobError(PenstockError, ValueError):
+    """A job cannot be accepted as it is; nothing was written."""
+
+
+class PayloadNotSerializableError(InvalidJobError, TypeError):
+    """A payload or its metadata is not JSON; the message names the offending value."""
+
+
+class PayloadTooLargeError(InvalidJobError):
+    """A payload's JSON is above the limit of 1 MiB."""
+
+
+class QueueUnavailableError(PenstockError, ConnectionError):
+    """The server cannot be reached or cannot take commands now.
+
+    Whether the last command took effect is unknown; repeating it is safe: enqueueing is
+    idempotent by job id, and an outcome is settled once.
+    """
+
+
+class EventsBacklogError(QueueUnavailableError):
+    """The events stream is at its cap because history lags; recorded jobs are refused meanwhile."""
+
+
+class StoreError(PenstockError):
+    """The server refused a command for a reason that waiting does not cure; the message has it."""
+
+
+class UnsafeServerError(PenstockError):
+    """The server's settings or version would break a promise, so Penstock refuses to use it."""
+
+
+class EmbeddedServerError(PenstockError):
+    """The embedded server cannot be found, started or stopped."""
+
+
+class LeaseLostError(PenstockError):
+    """The job was given to another worker, cancelled or removed; this attempt must stop."""
+
+
+class StepError(PenstockError, ValueError):
+    """A durable step cannot be taken. Not retried: the same code would fail the same way."""
+
+
+class StepMismatchError(StepError):
+    """A finished step stored under this name was made from other inputs."""
+
+
+class StepRepeatedError(StepError):
+    """The same step name was used twice within one attempt."""
+
+
+class StepLimitError(StepError):
+    """A job stored more steps, or a larger step, than the limits allow."""
+
+
+class HandlerError(PenstockError):
+    """A handler broke its side of the contract."""
+
+
+class UnknownJobTypeError(HandlerError):
+    """No handler of this worker is registered for the job's type."""
+
+
+class ResultNotSerializableError(HandlerError, TypeError):
+    """A handler returned a value that is not JSON, or one above the limit."""
+
+
+class RetryLater(PenstockError):  # noqa: N818 - a request, raised by handlers, rather than a fault
+    """Raised by a handler that wants its job tried again after ``retry_after`` seconds."""
+
+    def __init__(self, retry_after: float, message: str = "the handler asked for a later try") -> None:
+        """``retry_after`` is the wait in seconds; it is kept as given, above any policy's cap."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class WorkerError(PenstockError):
+    """A worker cannot go on; its jobs were released or will be reclaimed by others."""
+
+
+class WorkerSupersededError(WorkerError):
+    """Another process started under the same worker id; this older one stopped."""
+
+
+class HeartbeatError(WorkerError):
+    """The process that renews leases could not be started or died repeatedly."""
+
+
+#: The first word of server replies that mean "wait and try again" rather than "you are wrong".
+#: Cut connections and timeouts belong to the same family, whatever they say.
+WAIT_AND_RETRY_CODES = frozenset(
+    {
+        "BUSY",
+        "CLUSTERDOWN",
+        "LOADING",
+        "MASTERDOWN",
+        "MISCONF",
+        "NOGROUP",
+        "NOREPLICAS",
+        "OOM",
+        "READONLY",
+        "TRYAGAIN",
+        "UNBLOCKED",
+    }
+)
+
+
+def means_wait(message: str) -> bool:
+    """Whether a server's error message asks the client to wait and try again.
+
+    Scripts wrap the code (``ERR Error running script … -OOM …``), so every word counts.
+    """
+    words = {word.strip("-:,.@'") for word in message.split()}
+    return not words.isdisjoint(WAIT_AND_RETRY_CODES)

@@ -1,0 +1,147 @@
+"""The job, its states, and the one table of moves between them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Self
+
+from penstock.core.errors import InvalidJobError
+from penstock.core.names import new_job_id
+
+
+class JobStatus(StrEnum):
+    """Where a job stands."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    RETRYING = "retrying"
+    SCHEDULED = "scheduled"
+    SUSPENDED = "suspended"
+    WAITING = "waiting"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the job has ended and will not move again."""
+        return self in FINAL_STATUSES
+
+
+FINAL_STATUSES = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
+
+#: Every move a job may make. ``pending → failed`` and ``retrying → failed`` are quarantine: a
+#: damaged job is set aside wherever it is met. ``processing → pending`` is a release, or a dead
+#: worker's job that waits for a place among the suspects; ``processing → processing`` is a dead
+#: worker's job taken over at once.
+TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = MappingProxyType(
+    {
+        JobStatus.PENDING: frozenset({JobStatus.PROCESSING, JobStatus.CANCELLED, JobStatus.FAILED}),
+        JobStatus.SCHEDULED: frozenset({JobStatus.PENDING, JobStatus.CANCELLED, JobStatus.FAILED}),
+        JobStatus.RETRYING: frozenset({JobStatus.PENDING, JobStatus.CANCELLED, JobStatus.FAILED}),
+        JobStatus.PROCESSING: frozenset(
+            {
+                JobStatus.COMPLETED,
+                JobStatus.RETRYING,
+                JobStatus.FAILED,
+                JobStatus.CANCELLED,
+                JobStatus.PENDING,
+                JobStatus.PROCESSING,
+                JobStatus.SUSPENDED,
+            }
+        ),
+        JobStatus.SUSPENDED: frozenset({JobStatus.PENDING, JobStatus.CANCELLED}),
+        JobStatus.WAITING: frozenset({JobStatus.PENDING, JobStatus.CANCELLED}),
+        JobStatus.COMPLETED: frozenset(),
+        JobStatus.FAILED: frozenset(),
+        JobStatus.CANCELLED: frozenset(),
+    }
+)
+
+
+@dataclass(slots=True)
+class Job:
+    """One unit of work: what was asked, and what became of it.
+
+    Only ``payload`` is needed. Times are seconds since the epoch; ``attempts`` counts the tries
+    charged to the job and ``crashes`` those that ended with the death of their worker.
+    ``progress`` is a percentage. ``queue_name`` names the queue the job belongs on, ``None``
+    meaning the one it is enqueued to. ``record`` keeps its history on the events stream.
+    ``trace`` is W3C trace context (``traceparent``, ``tracestate``).
+    """
+
+    payload: Any = field(default_factory=dict)
+    type: str = "default"
+    id: str = field(default_factory=new_job_id)
+    status: JobStatus = JobStatus.PENDING
+    created_at: float = field(default_factory=time.time)
+    started_at: float | None = None
+    completed_at: float | None = None
+    attempts: int = 0
+    max_attempts: int = 3
+    error: str | None = None
+    worker_id: str | None = None
+    priority: int = 0
+    metadata: dict[str, Any] = field(default_factory=dict)
+    result: Any = None
+    crashes: int = 0
+    progress: float = 0.0
+    current_step: str | None = None
+    timeout_seconds: float | None = None
+    record: bool = False
+    queue_name: str | None = None
+    partition_key: str | None = None
+    trace: dict[str, str] = field(default_factory=dict)
+
+    def mark_processing(self, worker_id: str) -> None:
+        """Note on this object that ``worker_id`` began an attempt."""
+        self.status = JobStatus.PROCESSING
+        self.worker_id = worker_id
+        self.started_at = time.time()
+        self.attempts += 1
+
+    def mark_completed(self, result: dict[str, Any] | None = None) -> None:
+        """Note on this object that the job ended well, with ``result``."""
+        self.status = JobStatus.COMPLETED
+        self.result = result
+        self.error = None
+        self.completed_at = time.time()
+
+    def mark_failed(self, error: str) -> None:
+        """Note on this object that the job failed for good, for the reason ``error``."""
+        self.status = JobStatus.FAILED
+        self.error = error
+        self.completed_at = time.time()
+
+    def mark_retrying(self, error: str) -> None:
+        """Note on this object that an attempt failed with ``error`` and another will follow."""
+        self.status = JobStatus.RETRYING
+        self.error = error
+        self.worker_id = None
+
+    def should_retry(self) -> bool:
+        """Whether attempts are left."""
+        return self.attempts < self.max_attempts
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as JSON-able values; ``Job.from_dict`` reads them back."""
+        return asdict(self) | {"status": self.status.value}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Make a job from what ``to_dict`` gave; raise ``InvalidJobError`` for anything else."""
+        known = {item.name for item in fields(cls)}
+        unknown = sorted(set(data) - known)
+        if unknown:
+            raise InvalidJobError(f"a job has no field {unknown[0]!r}; its fields are {sorted(known)}")
+        values = dict(data)
+        try:
+            values["status"] = JobStatus(values.get("status", JobStatus.PENDING))
+        except ValueError:
+            allowed = ", ".join(JobStatus)
+            raise InvalidJobError(f"{values['status']!r} is not a job status: expected one of {allowed}") from None
+        return cls(**values)

@@ -1,0 +1,60 @@
+"""What a queue, job, worker, step or type may be called, and how fresh names are made."""
+
+from __future__ import annotations
+
+import os
+import re
+from uuid import UUID
+
+from penstock.core.errors import InvalidNameError
+
+QUEUE_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+JOB_ID = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
+WORKER_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+JOB_TYPE = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
+STEP_NAME_MAX_LENGTH = 200
+
+
+def check_queue_name(name: object) -> str:
+    """Return ``name`` if a queue may be called so; raise ``InvalidNameError`` otherwise."""
+    return _check(name, QUEUE_NAME, "queue name", "1 to 64 of A-Z a-z 0-9 _ . : -")
+
+
+def check_job_id(job_id: object) -> str:
+    """Return ``job_id`` if a job may be called so; raise ``InvalidNameError`` otherwise."""
+    return _check(job_id, JOB_ID, "job id", "1 to 200 of A-Z a-z 0-9 _ . : -")
+
+
+def check_worker_id(worker_id: object) -> str:
+    """Return ``worker_id`` if a worker may be called so; raise ``InvalidNameError`` otherwise."""
+    return _check(worker_id, WORKER_ID, "worker id", "1 to 128 of A-Z a-z 0-9 _ . -")
+
+
+def check_job_type(job_type: object) -> str:
+    """Return ``job_type`` if a type may be called so; raise ``InvalidNameError`` otherwise."""
+    return _check(job_type, JOB_TYPE, "job type", "1 to 128 of A-Z a-z 0-9 _ . : / -")
+
+
+def check_step_name(name: object) -> str:
+    """Return ``name`` if a step may be called so: 1 to 200 printable characters."""
+    if isinstance(name, str) and 1 <= len(name) <= STEP_NAME_MAX_LENGTH and name.isprintable():
+        return name
+    raise InvalidNameError(
+        f"step name {name!r} is not allowed: expected 1 to {STEP_NAME_MAX_LENGTH} printable characters"
+    )
+
+
+def new_job_id() -> str:
+    """A fresh random job id: a version 4 UUID in its usual form."""
+    return str(UUID(bytes=os.urandom(16), version=4))
+
+
+def new_nonce() -> str:
+    """Sixteen random hexadecimal characters: enough that no two calls ever share them."""
+    return os.urandom(8).hex()
+
+
+def _check(name: object, pattern: re.Pattern[str], noun: str, expected: str) -> str:
+    if isinstance(name, str) and pattern.fullmatch(name):
+        return name
+    raise InvalidNameError(f"{noun} {name!r} is not allowed: expected {expected}")

@@ -1,0 +1,1 @@
+"""Seeing what happens: traces and logs. May be used anywhere above ``core``."""

@@ -1,0 +1,186 @@
+"""Connections: one set of rules for every client this package opens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit, urlunsplit
+
+import redis
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from penstock.core.errors import (
+    ConfigurationError,
+    QueueUnavailableError,
+    StoreError,
+    UnsafeServerError,
+    means_wait,
+)
+
+Client: TypeAlias = "Redis | RedisCluster"
+
+SOCKET_TIMEOUT_SECONDS = 10.0
+OLDEST_SERVER = (6, 2)
+_SCHEMES = ("redis", "rediss", "unix")
+# What a connection in another process needs; everything else in a pool is objects of this process.
+_PORTABLE = (
+    "host port db username password path ssl_keyfile ssl_certfile ssl_ca_certs ssl_ca_path ssl_cert_reqs "
+    "ssl_check_hostname ssl_password socket_connect_timeout socket_keepalive"
+).split()
+
+
+def open_client(url: str, *, cluster: bool = False) -> Client:
+    """A client that never resends by itself: whether a lost command ran is for the caller to judge.
+
+    Raises ``ConfigurationError`` for a URL that is not ``redis://``, ``rediss://`` or ``unix://``.
+    """
+    scheme = url.partition("://")[0]
+    if "://" not in url or scheme not in _SCHEMES:
+        raise ConfigurationError(
+            f"{url!r} is not a Redis URL: expected redis://[user:password@]host:port/db, rediss:// or unix://path"
+        )
+    options: dict[str, Any] = {"protocol": 2, "socket_timeout": SOCKET_TIMEOUT_SECONDS}
+    try:
+        if cluster:
+            return RedisCluster.from_url(url, **options, retry=AsyncRetry(NoBackoff(), 0))
+        return Redis.from_url(url, **options, retry=AsyncRetry(NoBackoff(), 0))
+    except ValueError as error:
+        raise ConfigurationError(f"{hide_password(url)!r} is not a Redis URL: {error}") from None
+
+
+def hide_password(url: str) -> str:
+    """The URL with any password replaced, fit for messages and logs."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
+
+
+def describe(client: Client) -> str:
+    """Where a client connects to, without secrets."""
+    if isinstance(client, RedisCluster):
+        return "the Redis cluster"
+    kwargs = client.connection_pool.connection_kwargs
+    return str(kwargs.get("path") or f"{kwargs.get('host', 'localhost')}:{kwargs.get('port', 6379)}")
+
+
+def byte_client(client: Client) -> Client:
+    """``client`` itself if it answers in bytes, else a twin that does.
+
+    Raises ``ConfigurationError`` when no twin can be made (a custom pool).
+    """
+    if isinstance(client, RedisCluster):
+        return client
+    kwargs = client.connection_pool.connection_kwargs
+    if not kwargs.get("decode_responses"):
+        return client
+    try:
+        pool = type(client.connection_pool)(
+            connection_class=client.connection_pool.connection_class, **(kwargs | {"decode_responses": False})
+        )
+    except TypeError as error:
+        raise ConfigurationError(
+            f"the given Redis client decodes its responses and cannot be copied ({error}); "
+            "make it with decode_responses=False"
+        ) from None
+    return Redis(connection_pool=pool)
+
+
+def longest_wait_seconds(client: Client) -> float:
+    """The longest a blocking command may wait so that the socket's own timeout stays out of it."""
+    kwargs = client.connection_kwargs if isinstance(client, RedisCluster) else client.connection_pool.connection_kwargs
+    timeout = kwargs.get("socket_timeout")
+    return float(timeout) / 2 if timeout else SOCKET_TIMEOUT_SECONDS / 2
+
+
+def portable_connection(client: Client) -> str:
+    """JSON from which ``open_portable`` in another process connects to the same server."""
+    if isinstance(client, RedisCluster):
+        nodes = [[node.host, node.port] for node in client.nodes_manager.startup_nodes.values()]
+        kwargs = client.connection_kwargs
+        kind = "cluster"
+    else:
+        nodes = []
+        kwargs = client.connection_pool.connection_kwargs
+        kind = client.connection_pool.connection_class.__name__
+        if kwargs.get("credential_provider") is not None:
+            raise ConfigurationError(
+                "a worker's heartbeat process cannot share a credential_provider; give username and password"
+            )
+    values = {name: kwargs[name] for name in _PORTABLE if isinstance(kwargs.get(name), str | int | float | bool)}
+    return json.dumps({"kind": kind, "nodes": nodes, "values": values})
+
+
+def open_portable(portable: str) -> Any:
+    """A synchronous client from ``portable_connection``; used by the heartbeat process."""
+    given = json.loads(portable)
+    values = given["values"] | {"protocol": 2, "socket_timeout": SOCKET_TIMEOUT_SECONDS, "retry": Retry(NoBackoff(), 0)}
+    if given["kind"] == "cluster":
+        startup = [redis.cluster.ClusterNode(host, port) for host, port in given["nodes"]]
+        for name in ("host", "port", "db"):
+            values.pop(name, None)
+        return redis.RedisCluster(startup_nodes=startup, **values)
+    if given["kind"] == "UnixDomainSocketConnection":
+        values["unix_socket_path"] = values.pop("path")
+    return redis.Redis(ssl=given["kind"] == "SSLConnection", **values)
+
+
+@contextmanager
+def translated(where: str) -> Iterator[None]:
+    """Turn the client library's errors into ours: wait and try again, or not."""
+    try:
+        yield
+    except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError) as error:
+        if isinstance(error, redis.exceptions.AuthenticationError):
+            raise ConfigurationError(f"{where} refused the login: {error}; check user and password") from error
+        raise QueueUnavailableError(
+            f"{where} did not answer ({_reason(error)}); is the server running and reachable?"
+        ) from error
+    except redis.exceptions.RedisError as error:
+        if means_wait(str(error)) or means_wait(_code_of(error)):
+            raise QueueUnavailableError(f"{where} cannot take this command now: {error}") from error
+        if "NOAUTH" in str(error) or "Authentication required" in str(error):
+            raise ConfigurationError(f"{where} asks for a password: put it into the Redis URL") from error
+        raise StoreError(f"{where} refused a command: {error}") from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+# The client library strips the code from replies for which it has a class of its own.
+_CODES: dict[type[Exception], str] = {
+    redis.exceptions.BusyLoadingError: "LOADING",
+    redis.exceptions.ReadOnlyError: "READONLY",
+    redis.exceptions.OutOfMemoryError: "OOM",
+    redis.exceptions.ClusterDownError: "CLUSTERDOWN",
+    redis.exceptions.TryAgainError: "TRYAGAIN",
+    redis.exceptions.MasterDownError: "MASTERDOWN",
+}
+
+
+def _code_of(error: Exception) -> str:
+    return next((code for kind, code in _CODES.items() if isinstance(error, kind)), "")
+
+
+async def check_server(client: Client) -> None:
+    """Refuse a server that is too old or that evicts keys, with ``UnsafeServerError``."""
+    where = describe(client)
+    with translated(where):
+        info: dict[str, Any] = await client.info("all")
+    if isinstance(client, RedisCluster):
+        info = next(iter(info.values()))
+    version = str(info["redis_version"])
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_SERVER and "valkey_version" not in info:
+        raise UnsafeServerError(f"{where} runs Redis {version}; Penstock needs Redis 6.2 or newer, or Valkey")
+    policy = str(info.get("maxmemory_policy", "noeviction"))
+    if policy != "noeviction":
+        raise UnsafeServerError(
+            f"{where} has maxmemory-policy {policy!r}: it would drop jobs when memory is short. "
+            "Run `CONFIG SET maxmemory-policy noeviction` and put it into the server's configuration"
+        )

@@ -1,0 +1,171 @@
+"""The engine: every transition as one typed call, in batches of at most 64 jobs.
+
+Everything above (single verbs, workers, janitors) is written on these calls. Each answers one code
+a job, in the order asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from penstock.core.acceptance import AcceptedJob
+from penstock.core.clock import Clock, ServerClock
+from penstock.core.config import LeaseTimings, QueueConfig
+from penstock.core.outcomes import Beat, Claim, Claimed, Outcome, SettleCode
+from penstock.store.connect import Client, describe, longest_wait_seconds, translated
+from penstock.store.keys import QueueKeys
+from penstock.store.scripts import Script, load
+
+BATCH = 64
+MOST_STEPS = 1000
+BACKSTOP_MS = 86_400_000
+
+
+class Engine:
+    """The transitions of one partition of one queue."""
+
+    def __init__(
+        self, client: Client, keys: QueueKeys, config: QueueConfig, timings: LeaseTimings, clock: Clock | None = None
+    ) -> None:
+        """Bind the calls to a client, a queue's keys and its settings."""
+        self.client = client
+        self.keys = keys
+        self.config = config
+        self.timings = timings
+        self.clock = clock or ServerClock()
+        self.where = describe(client)
+        self._registered: dict[str, tuple[Any, Script, list[str]]] = {}
+        self._bell_limit = longest_wait_seconds(client)
+
+    @property
+    def keep_ms(self) -> int:
+        """TTL of a finished job's keys: a day more than the retention, as the backstop behind the janitor."""
+        return self.config.ttl_ms + BACKSTOP_MS
+
+    async def enqueue(self, jobs: Sequence[AcceptedJob], delay_ms: int = 0) -> list[str]:
+        """Accept jobs: ``ok``, ``kept`` or ``backlog`` for each."""
+        each = [
+            (job.id, job.spec, job.lane, delay_ms, "1" if job.record else "", job.max_attempts, job.payload)
+            for job in jobs
+        ]
+        return _texts(await self._call("enqueue", {"max_events": self.config.max_events}, each))
+
+    async def claim(
+        self, consumer: str, request_id: str, count: int, *, lease_ms: int | None = None, suspect_seats: int = 1
+    ) -> Claim:
+        """Take up to ``count`` jobs; the same ``request_id`` again returns the same batch."""
+        reply = await self._call(
+            "claim",
+            {
+                "group": self.config.consumer_group,
+                "consumer": consumer,
+                "request_id": request_id,
+                "count": min(count, BATCH),
+                "lease_ms": self.timings.lease_ms if lease_ms is None else lease_ms,
+                "suspect_seats": suspect_seats,
+                "beat_ms": self.timings.beat_ms,
+                "amnesty_ms": self.timings.lease_ms,
+                "keep_ms": self.keep_ms,
+            },
+        )
+        jobs = [
+            Claimed(reply[at].decode(), reply[at + 1].decode(), *reply[at + 2 : at + 6])
+            for at in range(2, len(reply), 6)
+        ]
+        lapse, due = reply[0], reply[1]
+        return Claim(jobs, None if lapse < 0 else lapse, None if due < 0 else due)
+
+    async def settle(self, outcomes: Sequence[Outcome]) -> list[SettleCode]:
+        """Settle attempts, each under its own lease."""
+        once = {"group": self.config.consumer_group, "keep_ms": self.keep_ms}
+        return cast("list[SettleCode]", _texts(await self._call("settle", once, outcomes)))
+
+    async def renew(
+        self, worker_id: str, incarnation: str, info: str, leases: Sequence[tuple[str, str]], *, starting: bool = False
+    ) -> Beat:
+        """One heartbeat for a worker and the leases it holds."""
+        once = renewal(self.timings, worker_id, incarnation, info, starting=starting)
+        return read_beat(await self._call("renew", once, leases))
+
+    async def promote(self) -> tuple[int, int | None]:
+        """Move due jobs to their lanes: how many, and the time in ms until the next is due."""
+        promoted, due = await self._call("promote", {"keep_ms": self.keep_ms, "most": BATCH})
+        return promoted, None if due < 0 else due
+
+    async def cancel(self, ids: Sequence[str]) -> list[str]:
+        """Cancel jobs: ``cancelled``, ``cancelling``, ``ended``, ``gone`` or ``corrupt`` for each."""
+        once = {"group": self.config.consumer_group, "keep_ms": self.keep_ms}
+        return _texts(await self._call("cancel", once, [(job_id,) for job_id in ids]))
+
+    async def note_progress(self, notes: Sequence[tuple[str, str, float, str]]) -> list[str]:
+        """Note ``(id, lease, percent, step)``: ``ok``, ``cancel`` or ``lost`` for each."""
+        return _texts(await self._call("progress", {}, notes))
+
+    async def store_steps(self, steps: Sequence[tuple[str, str, str, bytes]]) -> list[str]:
+        """Store ``(id, lease, name, body)``: ``ok``, ``cancel``, ``lost``, ``full`` or ``corrupt`` for each."""
+        return _texts(await self._call("step", {"most_steps": MOST_STEPS}, steps))
+
+    async def load_steps(self, job_id: str) -> dict[str, bytes]:
+        """The finished steps of a job: name → stored body."""
+        with translated(self.where):
+            stored = await cast("Any", self.client.hgetall(self.keys.steps + job_id))
+        return {name.decode(): body for name, body in stored.items()}
+
+    async def load_payload(self, job_id: str) -> bytes | None:
+        """The JSON of a payload that is stored apart from its spec."""
+        with translated(self.where):
+            return cast("bytes | None", await cast("Any", self.client.get(self.keys.payload + job_id)))
+
+    async def wait_for_bell(self, timeout_seconds: float) -> bool:
+        """Sleep until work may be there, at most ``timeout_seconds``; ``True`` if the bell rang."""
+        wait = max(min(timeout_seconds, self._bell_limit), 0.01)
+        with translated(self.where):
+            return await cast("Any", self.client.blpop([self.keys.bell], wait)) is not None
+
+    async def call(self, name: str, once: dict[str, Any], each: Sequence[Sequence[Any]] = ()) -> Any:
+        """Run a script of the upkeep kind by name; see its header for arguments and answer."""
+        return await self._call(name, once, each)
+
+    async def _call(self, name: str, once: dict[str, Any], each: Sequence[Sequence[Any]] = ()) -> Any:
+        known = self._registered.get(name)
+        if known is None:
+            known = self._register(name)
+        send, script, keys = known
+        arguments = script.arguments(once | self._time(script), each)
+        with translated(self.where):
+            return await send(keys, arguments)
+
+    def _register(self, name: str) -> tuple[Any, Script, list[str]]:
+        script = load(name)
+        known = (self.client.register_script(script.source), script, script.keys_of(self.keys))
+        self._registered[name] = known
+        return known
+
+    def _time(self, script: Script) -> dict[str, Any]:
+        if "now_ms" not in script.header.argv:
+            return {}
+        now = self.clock.script_time_ms()
+        return {"now_ms": "" if now is None else now}
+
+
+def renewal(timings: LeaseTimings, worker_id: str, incarnation: str, info: str, *, starting: bool) -> dict[str, Any]:
+    """The arguments of one heartbeat, without the time; the heartbeat process sends the same."""
+    return {
+        "worker_id": worker_id,
+        "incarnation": incarnation,
+        "info": info,
+        "lease_ms": timings.lease_ms,
+        "beat_ms": timings.beat_ms,
+        "amnesty_ms": timings.lease_ms,
+        "starting": "1" if starting else "",
+    }
+
+
+def read_beat(reply: list[Any]) -> Beat:
+    """Read the heartbeat script's answer."""
+    return Beat(reply[0] == b"superseded", _texts(reply[1]), _texts(reply[2]))
+
+
+def _texts(codes: list[bytes]) -> list[str]:
+    return [code.decode() for code in codes]

@@ -1,0 +1,168 @@
+-- Gives jobs to a worker: lapsed leases first, then waiting suspects, then the lanes by their credits.
+-- pending → processing; processing → processing (a dead worker's job), → pending (a suspect without a
+-- seat), → failed (too many crashes), → cancelled (its cancellation was asked for before its worker died).
+-- Calling again with the same request id returns the same batch: a lost reply strands nothing.
+--
+-- KEYS stream stream_high stream_low stream_suspects leases scheduled counts index dlq events credits
+--      bell pulse amnesty job payload result steps claim
+-- ARGV now_ms group consumer request_id count lease_ms suspect_seats beat_ms amnesty_ms keep_ms
+-- USES clock tally bell state lanes leave record finish quarantine lapse pulse
+-- RETURNS {wake_ms, scheduled_ms, id, lease, spec, attempt, crashes, steps, …}: the times until the next lapse
+--         and the next due job, -1 for none and when the batch is full; then six entries a job
+local WEIGHTS = { { 'high', 6 }, { 'normal', 3 }, { 'low', 1 } }
+local ROUND = 10
+local CLAIM_KEPT_MS = 60000
+
+redis.call('DEL', claim .. '-')
+local wanted = tonumber(count)
+local seats = tonumber(suspect_seats)
+local taken = {}
+local leased = {}
+local reply = { -1, -1 }
+
+local function hand_over(id, state)
+  local size = #reply
+  reply[size + 1], reply[size + 2], reply[size + 3] = id, state.lease, state.spec
+  reply[size + 4], reply[size + 5], reply[size + 6] = state.attempt, state.crashes, state.steps
+end
+
+local function repeat_earlier_claim()
+  local earlier = redis.call('GET', claim .. consumer)
+  if not earlier then return false end
+  local request, ids = earlier:match('^(%S+) (.*)$')
+  if request ~= request_id then return false end
+  for id in ids:gmatch('%S+') do
+    local state = read(id)
+    if state and state.status == 'processing' and state.lease and state.lease:match(':(.*)$') == request_id then
+      hand_over(id, state)
+    end
+  end
+  return true
+end
+
+local function take(id, state)
+  state.attempt = state.attempt + 1
+  state.lease = (state.attempt + state.releases) .. ':' .. request_id
+  redis.call('HSET', job .. id, 'status', 'processing', 'lease', state.lease, 'attempt', state.attempt,
+    'worker', consumer, 'started_at', now)
+  move(state.status, 'processing')
+  leased[#leased + 1] = now + tonumber(lease_ms)
+  leased[#leased + 1] = id
+  taken[#taken + 1] = id
+  if state.crashes >= SUSPECT_CRASHES then seats = seats - 1 end
+  record('started', id, state, 'worker', consumer)
+  hand_over(id, state)
+end
+
+local function take_lapsed(id)
+  local state, problem = read(id)
+  if problem == 'gone' then redis.call('ZREM', leases, id) return end
+  if problem then quarantine(id, 'processing') return end
+  if state.status == 'processing' then
+    if charge_crash(id, state) == 'ended' then return end
+    redis.pcall('XCLAIM', lanes[state.lane] or stream, group, consumer, 0, state.message_id or '0-0', 'JUSTID')
+  elseif state.status ~= 'pending' then
+    redis.call('ZREM', leases, id)
+    return
+  end
+  if state.crashes >= SUSPECT_CRASHES and seats <= 0 then
+    seat_among_suspects(id, state)
+  else
+    take(id, state)
+  end
+end
+
+local function take_message(lane, message_id, id)
+  local state, problem = read(id)
+  if problem == 'corrupt' then
+    quarantine(id, 'pending')
+  elseif state and state.status == 'pending' and state.message_id == message_id then
+    return take(id, state)
+  elseif state and state.status == 'processing' and state.message_id == message_id then
+    return nil
+  end
+  -- Whatever else stands in the stream is a leftover: its job is gone or waits under another message.
+  leave_message(lane, message_id)
+end
+
+local function read_lane(lane, most)
+  local home = lanes[lane]
+  local answer = redis.pcall('XREADGROUP', 'GROUP', group, consumer, 'COUNT', most, 'STREAMS', home, '>')
+  if answer and answer.err then
+    if redis.call('EXISTS', home) == 0 and lane ~= 'normal' then return 0 end
+    redis.call('XGROUP', 'CREATE', home, group, 0, 'MKSTREAM')
+    answer = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', most, 'STREAMS', home, '>')
+  end
+  if not answer then return 0 end
+  local entries = answer[1][2]
+  for _, entry in ipairs(entries) do
+    if entry[2] then take_message(lane, entry[1], entry[2][2]) end
+  end
+  return #entries
+end
+
+local function drain_normal()
+  while #taken < wanted do
+    local most = wanted - #taken
+    if read_lane('normal', most) < most then return end
+  end
+end
+
+-- Credits outlive the call, so slots that free up one by one share as fairly as a whole batch.
+local function drain_by_credits()
+  local kept = redis.call('HMGET', credits, 'high', 'normal', 'low')
+  local left, dry = {}, {}
+  for place, weight in ipairs(WEIGHTS) do left[weight[1]] = tonumber(kept[place]) or 0 end
+  repeat
+    local spent = true
+    for _, weight in ipairs(WEIGHTS) do
+      local lane = weight[1]
+      local most = math.min(left[lane], wanted - #taken)
+      if not dry[lane] and most > 0 then
+        local before = #taken
+        if read_lane(lane, most) < most then dry[lane] = true end
+        left[lane] = left[lane] - (#taken - before)
+      end
+      if not dry[lane] and left[lane] > 0 then spent = false end
+    end
+    local all_dry = dry.high and dry.normal and dry.low
+    if spent and not all_dry then
+      local rounds = math.max(1, math.ceil((wanted - #taken) / ROUND))
+      for _, weight in ipairs(WEIGHTS) do left[weight[1]] = weight[2] * rounds end
+    end
+  until all_dry or #taken >= wanted
+  redis.call('HSET', credits, 'high', left.high, 'normal', left.normal, 'low', left.low)
+end
+
+if repeat_earlier_claim() then return reply end
+
+local first_lapse = redis.call('ZRANGE', leases, 0, 0, 'WITHSCORES')
+local spared_until = 0
+if first_lapse[2] and tonumber(first_lapse[2]) <= now then
+  spared_until = amnesty_until(beat_ms, amnesty_ms)
+  local until_ms = spared_until > now and 0 or now
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', until_ms, 'LIMIT', 0, wanted)) do take_lapsed(id) end
+end
+if redis.call('EXISTS', stream_high, stream_low, stream_suspects) == 0 then
+  drain_normal()
+else
+  if seats > 0 and #taken < wanted then read_lane('suspects', 1) end
+  drain_by_credits()
+end
+
+write_departures()
+write_tally()
+if #taken > 0 then
+  redis.call('ZADD', leases, unpack(leased))
+  redis.call('SET', claim .. consumer, request_id .. ' ' .. table.concat(taken, ' '), 'PX', CLAIM_KEPT_MS)
+end
+if #taken >= wanted then
+  if redis.call('EXISTS', bell) == 0 then ring(1) end
+  return reply
+end
+redis.call('DEL', bell)
+local lapse = redis.call('ZRANGE', leases, 0, 0, 'WITHSCORES')[2]
+if lapse then reply[1] = math.max(tonumber(lapse), spared_until, now) - now end
+local due = redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2]
+if due then reply[2] = math.max(tonumber(due) - now, 0) end
+return reply

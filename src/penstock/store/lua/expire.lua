@@ -1,0 +1,36 @@
+-- Removes finished jobs whose retention is over, with every key they had and their dead letter.
+-- A recorded job whose last event some required group has not passed starts its retention anew.
+--
+-- KEYS counts index dlq events job payload result steps
+-- ARGV now_ms ttl_ms status most required
+-- USES clock tally
+-- RETURNS how many jobs were removed
+local removed = 0
+
+-- The events stream is trimmed to what all required groups have passed, so an event that is still there waits.
+local function is_history_behind(event_id)
+  if required == '0' or not event_id then return false end
+  return #redis.call('XRANGE', events, event_id, event_id) > 0
+end
+
+local function remove(id)
+  local raw = redis.pcall('HMGET', job .. id, 'letter', 'event_id', 'status')
+  if raw.err then raw = {} end
+  if is_history_behind(raw[2]) then
+    redis.call('ZADD', index .. status, now, id)
+    return
+  end
+  if raw[1] then redis.call('XDEL', dlq, raw[1]) end
+  redis.call('ZREM', index .. status, id)
+  -- An id that was enqueued anew after its keys ran out belongs to the new job.
+  if not raw[3] or raw[3] == status then
+    redis.call('DEL', job .. id, payload .. id, result .. id, steps .. id)
+  end
+  move(status, nil)
+  removed = removed + 1
+end
+
+local over = now - tonumber(ttl_ms)
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', index .. status, '-inf', over, 'LIMIT', 0, most)) do remove(id) end
+write_tally()
+return removed

@@ -1,0 +1,50 @@
+-- The end of a job: completed, failed or cancelled.
+-- A recorded job gets no key TTL: its retention starts when history has passed its last event.
+-- `keep_ms` is the backstop TTL, longer than the retention that the janitor enforces.
+--
+-- KEYS index dlq payload result steps
+-- ARGV keep_ms
+-- USES clock tally state leave record
+local INLINE_LIMIT_BYTES = 16384
+
+local function expire(id, state, has_result)
+  if state.recorded then return end
+  redis.call('PEXPIRE', job .. id, keep_ms)
+  if state.apart then redis.call('PEXPIRE', payload .. id, keep_ms) end
+  if has_result then redis.call('PEXPIRE', result .. id, keep_ms) end
+  if state.steps > 0 then redis.call('PEXPIRE', steps .. id, keep_ms) end
+end
+
+local function finish(id, state, status, event_id, has_result, ...)
+  leave(id, state)
+  if event_id then
+    redis.call('HSET', job .. id, 'status', status, 'completed_at', now, 'event_id', event_id, ...)
+  else
+    redis.call('HSET', job .. id, 'status', status, 'completed_at', now, ...)
+  end
+  redis.call('ZADD', index .. status, now, id)
+  move(state.status, status)
+  expire(id, state, has_result)
+end
+
+local function complete(id, state, body)
+  if #body > INLINE_LIMIT_BYTES then
+    redis.call('SET', result .. id, body)
+    finish(id, state, 'completed', record('completed', id, state, 'result_apart', '1'), true, 'result_apart', '1')
+  elseif #body > 0 then
+    finish(id, state, 'completed', record('completed', id, state, 'result', body), false, 'result', body)
+  else
+    finish(id, state, 'completed', record('completed', id, state), false)
+  end
+end
+
+local function fail(id, state, problem, detail)
+  local letter = redis.call('XADD', dlq, '*', 'job', id, 'error', problem, 'attempts', state.attempt,
+    'crashes', state.crashes, 'at', now, 'traceback', detail, 'snapshot', state.spec)
+  local event_id = record('failed', id, state, 'error', problem)
+  finish(id, state, 'failed', event_id, false, 'error', problem, 'letter', letter)
+end
+
+local function cancel(id, state)
+  finish(id, state, 'cancelled', record('cancelled', id, state), false)
+end

@@ -1,0 +1,31 @@
+-- A dead worker's job: the crash is charged, and the job goes on, waits among the suspects, or ends.
+-- Answers 'take' when the caller may run it now.
+--
+-- USES state leave finish lanes
+local LEAST_CRASH_LIMIT = 3
+
+local function charge_crash(id, state)
+  state.crashes = state.crashes + 1
+  if state.cancel then
+    cancel(id, state)
+    return 'ended'
+  end
+  local limit = math.max(LEAST_CRASH_LIMIT, state.max_attempts)
+  if state.crashes >= limit then
+    redis.call('HSET', job .. id, 'crashes', state.crashes)
+    fail(id, state, 'WorkerDied: the worker process died ' .. state.crashes ..
+      ' times while it ran this job; the limit is ' .. limit, '')
+    return 'ended'
+  end
+  redis.call('HSET', job .. id, 'crashes', state.crashes)
+  record('crashed', id, state)
+  return 'take'
+end
+
+-- Suspects wait on a lane of their own, so that none blocks the jobs behind it.
+local function seat_among_suspects(id, state)
+  leave(id, state)
+  local message_id = redis.call('XADD', stream_suspects, '*', 'id', id)
+  redis.call('HSET', job .. id, 'status', 'pending', 'message_id', message_id, 'lane', 'suspects', 'lease', '')
+  move(state.status, 'pending')
+end

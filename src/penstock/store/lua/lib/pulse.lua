@@ -1,0 +1,20 @@
+-- An outage is not a death: when nobody's beat was seen for two beats, nothing is reclaimed for a while.
+-- A pulse in the future means that the clock jumped back, which tells as little about who lives.
+--
+-- KEYS pulse amnesty
+-- USES clock
+local PULSE_KEPT_MS = 86400000
+
+local function amnesty_until(beat, length)
+  local seen = tonumber(redis.call('GET', pulse))
+  if not seen or seen > now or now - seen > 2 * tonumber(beat) then
+    local ends = now + tonumber(length)
+    redis.call('SET', amnesty, ends, 'PX', PULSE_KEPT_MS)
+    redis.call('SET', pulse, now, 'PX', PULSE_KEPT_MS)
+    return ends
+  end
+  local ends = tonumber(redis.call('GET', amnesty) or 0)
+  -- An end further off than any amnesty can be was written by a clock that has since gone back.
+  if ends - now > tonumber(length) then return 0 end
+  return ends
+end

@@ -1,0 +1,34 @@
+-- Puts jobs of dead workers back in line without claiming them: processing → pending, failed or cancelled.
+-- The lease is the truth: one that has not ended is left alone whatever `idle_ms` says.
+--
+-- KEYS stream stream_high stream_low stream_suspects leases scheduled counts index dlq events bell pulse
+--      amnesty job payload result steps
+-- ARGV now_ms group idle_ms lease_ms beat_ms amnesty_ms keep_ms most
+-- USES clock tally bell state leave record finish quarantine lapse pulse
+-- RETURNS how many jobs were put back
+local returned = {}
+
+local function put_back(id)
+  local state, problem = read(id)
+  if problem == 'gone' then redis.call('ZREM', leases, id) return end
+  if problem then quarantine(id, 'processing') return end
+  if state.status ~= 'processing' or charge_crash(id, state) == 'ended' then return end
+  if state.crashes >= SUSPECT_CRASHES then
+    seat_among_suspects(id, state)
+  else
+    redis.call('HSET', job .. id, 'status', 'pending', 'lease', '')
+    redis.call('ZADD', leases, 0, id)
+    move('processing', 'pending')
+  end
+  returned[#returned + 1] = id
+end
+
+local silent_since = math.min(now, now - tonumber(idle_ms) + tonumber(lease_ms))
+local lapsed = redis.call('ZRANGEBYSCORE', leases, '(0', silent_since, 'LIMIT', 0, most)
+if #lapsed > 0 and amnesty_until(beat_ms, amnesty_ms) <= now then
+  for _, id in ipairs(lapsed) do put_back(id) end
+end
+write_departures()
+write_tally()
+if #returned > 0 then ring(#returned) end
+return #returned

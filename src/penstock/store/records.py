@@ -1,0 +1,98 @@
+"""A job's hash, read back as a ``Job``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from penstock.core.codec import JobSpec, decode, decode_spec
+from penstock.core.errors import InvalidJobError, StoreError
+from penstock.core.job import Job, JobStatus
+from penstock.core.outcomes import Claimed
+from penstock.store.connect import translated
+from penstock.store.engine import Engine
+
+
+async def load_job(engine: Engine, job_id: str, queue_name: str) -> Job | None:
+    """The job as stored, or ``None``; a damaged one answers as failed with the reason."""
+    try:
+        with translated(engine.where):
+            stored = await cast("Any", engine.client.hgetall(engine.keys.job + job_id))
+    except StoreError as error:
+        if "WRONGTYPE" not in str(error):
+            raise
+        return Job(id=job_id, status=JobStatus.FAILED, error=f"damaged: {error}", queue_name=queue_name)
+    if not stored:
+        return None
+    fields = {name.decode(): value for name, value in stored.items()}
+    job = read_job(job_id, fields, queue_name)
+    if fields.get("apart"):
+        raw = await engine.load_payload(job_id)
+        job.payload = None if raw is None else decode(raw)
+    if fields.get("result_apart"):
+        with translated(engine.where):
+            raw = await cast("Any", engine.client.get(engine.keys.result + job_id))
+        job.result = None if raw is None else decode(raw)
+    return job
+
+
+def read_job(job_id: str, fields: Mapping[str, bytes], queue_name: str) -> Job:
+    """Make a ``Job`` of a hash's fields; what cannot be read is named in ``error``."""
+    try:
+        spec = decode_spec(fields["spec"]) if "spec" in fields else JobSpec()
+        return _job(job_id, spec, fields, queue_name)
+    except (InvalidJobError, ValueError) as error:
+        return Job(id=job_id, status=JobStatus.FAILED, error=f"damaged: {error}", queue_name=queue_name)
+
+
+def claimed_job(claimed: Claimed, spec: JobSpec, payload: Any, queue_name: str, worker_id: str, now: float) -> Job:
+    """The job a worker has just claimed."""
+    job = _from_spec(claimed.id, spec, queue_name)
+    job.payload = payload
+    job.status = JobStatus.PROCESSING
+    job.attempts = claimed.attempt
+    job.crashes = claimed.crashes
+    job.worker_id = worker_id
+    job.started_at = now
+    return job
+
+
+def _job(job_id: str, spec: JobSpec, fields: Mapping[str, bytes], queue_name: str) -> Job:
+    job = _from_spec(job_id, spec, queue_name)
+    job.status = JobStatus(fields["status"].decode()) if "status" in fields else JobStatus.FAILED
+    job.started_at = _seconds(fields.get("started_at"))
+    job.completed_at = _seconds(fields.get("completed_at"))
+    job.attempts = int(fields.get("attempt", 0))
+    job.crashes = int(fields.get("crashes", 0))
+    job.progress = 100.0 if job.status is JobStatus.COMPLETED else float(fields.get("progress", 0))
+    job.error = _text(fields.get("error"))
+    job.current_step = _text(fields.get("current_step"))
+    holder = _text(fields.get("worker"))
+    job.worker_id = holder.partition(":")[0] if holder else None
+    job.result = decode(fields["result"]) if "result" in fields else None
+    return job
+
+
+def _from_spec(job_id: str, spec: JobSpec, queue_name: str) -> Job:
+    return Job(
+        payload=spec.payload,
+        type=spec.type,
+        id=job_id,
+        created_at=spec.created_at,
+        max_attempts=spec.max_attempts,
+        priority=spec.priority,
+        metadata=spec.metadata,
+        timeout_seconds=spec.timeout_seconds,
+        record=spec.record,
+        queue_name=queue_name,
+        partition_key=spec.partition_key,
+        trace=spec.trace,
+    )
+
+
+def _seconds(milliseconds: bytes | None) -> float | None:
+    return None if milliseconds is None else int(milliseconds) / 1000
+
+
+def _text(raw: bytes | None) -> str | None:
+    return None if raw is None else raw.decode(errors="replace")
