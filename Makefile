@@ -38,7 +38,7 @@ check: $(STAMP) ## Lint, check the format, the types and the direction of import
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 torture: $(STAMP) ## Kill, stop and starve workers at random and audit what is left
 	@$(BIN)/python -m penstock torture $(ARGS)
