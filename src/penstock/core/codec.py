@@ -8,6 +8,7 @@ import msgspec
 
 from penstock.core.errors import (
     InvalidJobError,
+    NewerFormatError,
     PayloadNotSerializableError,
     PayloadTooLargeError,
     ResultNotSerializableError,
@@ -57,16 +58,18 @@ def encode_spec(spec: JobSpec) -> bytes:
 
 
 def decode_spec(raw: bytes) -> JobSpec:
-    """Read a stored spec; raise ``InvalidJobError`` when it is damaged or of a newer format."""
+    """Read a stored spec; raise ``InvalidJobError`` when damaged, ``NewerFormatError`` when newer."""
     try:
         spec = _spec_decoder.decode(raw)
     except (msgspec.DecodeError, ValueError) as error:
         raise InvalidJobError(f"the stored spec cannot be read: {error}") from error
-    if spec.format != SPEC_FORMAT:
-        raise InvalidJobError(
+    if spec.format > SPEC_FORMAT:
+        raise NewerFormatError(
             f"the stored spec has format {spec.format}, this version of Penstock reads "
             f"format {SPEC_FORMAT}: upgrade this worker"
         )
+    if spec.format < 1:
+        raise InvalidJobError("the stored spec names no format")
     return spec
 
 

@@ -5,7 +5,8 @@
     │   └── InvalidNameError          a queue, job or worker may not be called so
     ├── InvalidJobError               a job cannot be accepted                 (also ValueError)
     │   ├── PayloadNotSerializableError   it is not JSON                        (also TypeError)
-    │   └── PayloadTooLargeError      its JSON is above the limit
+    │   ├── PayloadTooLargeError      its JSON is above the limit
+    │   └── NewerFormatError          it was stored by a newer version of Penstock
     ├── QueueUnavailableError         the server does not answer; try again    (also ConnectionError)
     │   └── EventsBacklogError        history lags behind: recorded jobs are refused until it catches up
     ├── StoreError                    the server refused a command, and waiting will not cure it
@@ -50,6 +51,10 @@ class PayloadNotSerializableError(InvalidJobError, TypeError):
 
 class PayloadTooLargeError(InvalidJobError):
     """A payload's JSON is above the limit of 1 MiB."""
+
+
+class NewerFormatError(InvalidJobError):
+    """A stored job has a format that this version cannot read; a newer worker can."""
 
 
 class QueueUnavailableError(PenstockError, ConnectionError):

@@ -9,6 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Self
 
+from penstock.core.config import get_queue_config
 from penstock.core.errors import InvalidJobError
 from penstock.core.names import new_job_id
 
@@ -63,12 +64,17 @@ TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = MappingProxyType(
 )
 
 
+def _configured_attempts() -> int:
+    return get_queue_config().retry_max_attempts
+
+
 @dataclass(slots=True)
 class Job:
     """One unit of work: what was asked, and what became of it.
 
     Only ``payload`` is needed. Times are seconds since the epoch; ``attempts`` counts the tries
-    charged to the job and ``crashes`` those that ended with the death of their worker.
+    charged to the job and ``crashes`` those that ended with the death of their worker;
+    ``max_attempts`` defaults to the configuration's ``retry_max_attempts`` (3).
     ``progress`` is a percentage. ``queue_name`` names the queue the job belongs on, ``None``
     meaning the one it is enqueued to. ``record`` keeps its history on the events stream.
     ``trace`` is W3C trace context (``traceparent``, ``tracestate``).
@@ -82,7 +88,7 @@ class Job:
     started_at: float | None = None
     completed_at: float | None = None
     attempts: int = 0
-    max_attempts: int = 3
+    max_attempts: int = field(default_factory=_configured_attempts)
     error: str | None = None
     worker_id: str | None = None
     priority: int = 0

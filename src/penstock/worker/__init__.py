@@ -1,0 +1,1 @@
+"""The worker: one role a file, each with the same small life."""

@@ -1,0 +1,147 @@
+"""One attempt of one job, as a line of verbs: prepare, perform, judge, settle."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from concurrent.futures.process import BrokenProcessPool
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from penstock.core.codec import JobSpec, decode, decode_spec, encode_result
+from penstock.core.errors import InvalidJobError, LeaseLostError, NewerFormatError, UnknownJobTypeError
+from penstock.core.outcomes import Claimed, Outcome
+from penstock.core.retry import RetryPolicy
+from penstock.observe.tracing import continued
+from penstock.worker.context import JobContext
+from penstock.worker.handlers import Handler, HandlerKind, HandlerTable, ProcessHandler
+from penstock.worker.holdings import Holding
+from penstock.worker.stack import StackMark, watched
+
+if TYPE_CHECKING:
+    from penstock.store.engine import Engine
+    from penstock.worker.reporter import Reporter
+
+UNKNOWN_TYPE_DELAY_MS = 15_000
+UNKNOWN_TYPE_GRACE_SECONDS = 3600.0
+LONGEST_ERROR = 2000
+LONGEST_TRACEBACK = 8000
+
+
+class AttemptRoom(NamedTuple):
+    """What all attempts of a worker share."""
+
+    engine: Engine
+    queue_name: str
+    worker_id: str
+    handlers: HandlerTable
+    policy: RetryPolicy
+    reporter: Reporter
+    mark: StackMark
+
+
+async def perform_attempt(room: AttemptRoom, holding: Holding) -> Outcome | None:
+    """Run one attempt to its outcome; ``None`` when the lease was lost and nothing may be written."""
+    claimed = holding.claimed
+    spec: JobSpec | None = None
+    try:
+        spec = decode_spec(claimed.spec)
+        found = room.handlers.find(spec.type)
+        if found is None:
+            return _unknown_type(room, claimed, spec)
+        payload = spec.payload if not spec.payload_apart else await _fetch_payload(room, claimed)
+        return await _perform(room, holding, spec, payload, found)
+    except asyncio.CancelledError as error:
+        return _stopped(room, holding, spec, error)
+    except LeaseLostError:
+        return None
+    except NewerFormatError as error:
+        return Outcome(claimed.id, claimed.lease, "defer", str(error), UNKNOWN_TYPE_DELAY_MS)
+    except Exception as error:  # noqa: BLE001 - whatever a handler raises is the attempt's outcome
+        return _judge(room, claimed, spec, error)
+
+
+async def _perform(
+    room: AttemptRoom, holding: Holding, spec: JobSpec, payload: Any, found: tuple[Handler, HandlerKind]
+) -> Outcome:
+    claimed = holding.claimed
+    context = JobContext(
+        claimed, spec, payload, (room.queue_name, room.worker_id), room.reporter, lambda: holding.stop("cancel")
+    )
+    holding.on_stop = context.mark_cancelled
+    if spec.timeout_seconds is None and not spec.trace:
+        result = await _invoke(room, holding, context, found)
+    else:
+        result = await _invoke_within(room, holding, context, spec, found)
+    return Outcome(claimed.id, claimed.lease, "complete", b"" if result is None else encode_result(result))
+
+
+async def _invoke_within(
+    room: AttemptRoom, holding: Holding, context: JobContext, spec: JobSpec, found: tuple[Handler, HandlerKind]
+) -> Any:
+    with continued(spec.trace):
+        try:
+            async with asyncio.timeout(spec.timeout_seconds) as limit:
+                return await _invoke(room, holding, context, found)
+        except TimeoutError:
+            if limit.expired():
+                context.mark_cancelled()
+                raise TimeoutError(f"the attempt took longer than timeout_seconds={spec.timeout_seconds:g}") from None
+            raise
+
+
+async def _invoke(
+    room: AttemptRoom, holding: Holding, context: JobContext, found: tuple[Handler, HandlerKind]
+) -> Any:
+    handler, kind = found
+    if kind is HandlerKind.LOOP:
+        return await watched(handler(context), room.mark, holding.serial)  # type: ignore[operator]
+    holding.in_thread = True
+    if isinstance(handler, ProcessHandler):
+        return await room.handlers.run_in_process(handler, context.payload)
+    return await room.handlers.run_in_thread(handler, context)
+
+
+async def _fetch_payload(room: AttemptRoom, claimed: Claimed) -> Any:
+    raw = await room.engine.load_payload(claimed.id)
+    if raw is None:
+        raise InvalidJobError("its payload is gone from the server")
+    return decode(raw)
+
+
+def _unknown_type(room: AttemptRoom, claimed: Claimed, spec: JobSpec) -> Outcome:
+    known = ", ".join(room.handlers.types)
+    error = UnknownJobTypeError(f"worker {room.worker_id} has no handler for type {spec.type!r}; it has {known}")
+    # In a rolling deploy a newer worker knows the type, so the job goes back unspent for a while.
+    if time.time() - spec.created_at < UNKNOWN_TYPE_GRACE_SECONDS:
+        return Outcome(claimed.id, claimed.lease, "defer", _text_of(error), UNKNOWN_TYPE_DELAY_MS)
+    return Outcome(claimed.id, claimed.lease, "fail", _text_of(error))
+
+
+def _stopped(
+    room: AttemptRoom, holding: Holding, spec: JobSpec | None, error: asyncio.CancelledError
+) -> Outcome | None:
+    claimed = holding.claimed
+    if holding.stopping == "lost":
+        return None
+    if holding.stopping is not None:
+        return Outcome(claimed.id, claimed.lease, holding.stopping)
+    # Nobody asked for it: the handler let a cancellation of its own escape.
+    return _judge(room, claimed, spec, RuntimeError(f"the handler was cancelled from within: {error!r}"))
+
+
+def _judge(room: AttemptRoom, claimed: Claimed, spec: JobSpec | None, error: Exception) -> Outcome:
+    problem = _text_of(error)
+    if isinstance(error, BrokenProcessPool):
+        problem = "ProcessDied: the process that ran this job's function died"
+    max_attempts = 1 if spec is None else spec.max_attempts
+    if room.policy.should_retry(claimed.attempt, error, max_attempts):
+        delay_ms = round(room.policy.delay_seconds(claimed.attempt - 1, error) * 1000)
+        return Outcome(claimed.id, claimed.lease, "retry", problem, delay_ms)
+    detail = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
+    return Outcome(claimed.id, claimed.lease, "fail", problem, 0, detail)
+
+
+def _text_of(error: BaseException) -> str:
+    text = str(error)
+    return f"{type(error).__name__}: {text}"[:LONGEST_ERROR] if text else type(error).__name__

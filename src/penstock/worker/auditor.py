@@ -1,0 +1,69 @@
+"""The auditor: checks that every job stands where its status says, and puts back the one that does not."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, cast
+
+from penstock.store.connect import translated
+from penstock.store.engine import BATCH, Engine
+
+LANES = ("normal", "high", "low", "suspects")
+
+logger = logging.getLogger("penstock.worker")
+
+
+class Auditor:
+    """Compares counts cheaply at each audit; searches all jobs only when they disagree."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Audit through ``engine``."""
+        self._engine = engine
+
+    async def audit(self) -> int:
+        """Compare, mend if needed, and return how many jobs were put back."""
+        books = await self._engine.call("audit", {})
+        if all(counted == held for counted, held in zip(books[::2], books[1::2], strict=True)):
+            return 0
+        logger.error("auditor: the books of %s do not balance: %s", self._engine.keys.base, books)
+        put_back = await self.mend()
+        logger.error("auditor: %d jobs stood nowhere and were put back", put_back)
+        return put_back
+
+    async def mend(self) -> int:
+        """Visit every job and every message, then make the counts agree; returns jobs put back."""
+        put_back = 0
+        batch: list[str] = []
+        prefix = self._engine.keys.job
+        pattern = "".join(f"\\{letter}" if letter in "*?[]\\" else letter for letter in prefix) + "*"
+        with translated(self._engine.where):
+            async for key in cast("Any", self._engine.client).scan_iter(match=pattern, count=512):
+                batch.append(key.decode().removeprefix(prefix))
+                if len(batch) == BATCH:
+                    put_back += await self._mend(batch)
+                    batch = []
+        if batch:
+            put_back += await self._mend(batch)
+        for lane in LANES:
+            await self._sweep(lane)
+        await self._engine.call("recount", {})
+        return put_back
+
+    async def _mend(self, ids: list[str]) -> int:
+        once = {"keep_ms": self._engine.keep_ms, "lease_ms": self._engine.timings.lease_ms}
+        answers = await self._engine.call("mend", once, [(job_id,) for job_id in ids])
+        for job_id, answer in zip(ids, answers, strict=True):
+            if answer.startswith(b"!"):
+                logger.error("auditor: job %s was said to be %s and stood nowhere", job_id, answer[1:].decode())
+        return sum(answer.startswith(b"!") for answer in answers)
+
+    async def _sweep(self, lane: str) -> None:
+        after = ""
+        while True:
+            once = {"group": self._engine.config.consumer_group, "lane": lane, "after": after, "most": 500}
+            removed, last = await self._engine.call("sweep", once)
+            if removed:
+                logger.error("auditor: removed %d messages without a job from lane %s", removed, lane)
+            if not last:
+                return
+            after = last.decode()

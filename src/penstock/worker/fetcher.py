@@ -1,0 +1,125 @@
+"""The fetcher: claims as many jobs as there are free slots, and waits on the bell when there are none."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from penstock.core.errors import PenstockError, QueueUnavailableError
+from penstock.core.names import new_nonce
+from penstock.core.outcomes import Claim, Claimed
+from penstock.store.engine import BATCH, Engine
+from penstock.worker.holdings import Holdings
+
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 1.0
+LEAST_WAIT_SECONDS = 0.005
+
+logger = logging.getLogger("penstock.worker")
+
+
+class Fetcher:
+    """Claims jobs while it runs; no prefetch beyond the free slots."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        consumer: str,
+        holdings: Holdings,
+        begin: Callable[[list[Claimed]], None],
+        expect_due: Callable[[int], None],
+    ) -> None:
+        """``begin`` starts claimed jobs; ``expect_due`` hears in how many ms a delayed job is due."""
+        self._engine = engine
+        self._consumer = consumer
+        self._holdings = holdings
+        self._begin = begin
+        self._expect_due = expect_due
+        self._stopping = False
+        self._idle: asyncio.Task[bool] | None = None
+
+    async def run(self) -> None:
+        """Claim until told to stop. A claim in flight is finished, so that no reply is thrown away."""
+        while not self._stopping:
+            claim = await self._fill()
+            if claim is not None and not self._stopping:
+                await self._wait_for_work(claim)
+
+    async def run_until_idle(self) -> None:
+        """Claim until nothing is ready and nothing runs; jobs that wait for a time are left."""
+        while not self._stopping:
+            claim = await self._fill()
+            if claim is None or claim.jobs:
+                continue
+            if claim.due_in_ms == 0:
+                await self._engine.promote()
+            elif len(self._holdings):
+                await self._holdings.changed.wait()
+            else:
+                return
+
+    def stop(self) -> None:
+        """Stop claiming."""
+        self._stopping = True
+        self._holdings.changed.set()
+        if self._idle is not None:
+            self._idle.cancel()
+
+    async def _fill(self) -> Claim | None:
+        """One claim for the free slots; ``None`` when there was no slot, or none is left."""
+        self._holdings.changed.clear()
+        free = self._holdings.free_slots
+        if free <= 0:
+            await self._holdings.changed.wait()
+            return None
+        claim = await self._claim(min(free, BATCH))
+        if claim is None:
+            return None
+        if claim.jobs:
+            self._begin(claim.jobs)
+        if claim.due_in_ms is not None:
+            self._expect_due(claim.due_in_ms)
+        return None if len(claim.jobs) >= min(free, BATCH) else claim
+
+    async def _claim(self, count: int) -> Claim | None:
+        """Claim under one request id until it is answered: a repeat returns the same batch."""
+        request_id = new_nonce()
+        pause = FIRST_PAUSE_SECONDS
+        seats = 0 if self._holdings.suspects else 1
+        while True:
+            try:
+                return await self._engine.claim(self._consumer, request_id, count, suspect_seats=seats)
+            except QueueUnavailableError as error:
+                logger.warning("claim: %s; trying again", error)
+            except PenstockError:
+                logger.exception("claim: the server refused it; trying again")
+            if self._stopping:
+                # Whatever the unanswered request took is first in line again when its lease ends.
+                return None
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    async def _wait_for_work(self, claim: Claim) -> None:
+        block = self._engine.config.worker_block_ms
+        wait_ms = block if claim.lapse_in_ms is None else min(block, claim.lapse_in_ms)
+        had_suspects = self._holdings.suspects > 0
+        self._idle = asyncio.create_task(self._engine.wait_for_bell(max(wait_ms / 1000, LEAST_WAIT_SECONDS)))
+        watch = asyncio.create_task(self._suspect_seat_freed()) if had_suspects else None
+        try:
+            await asyncio.wait([self._idle, *([watch] if watch else [])], return_when=asyncio.FIRST_COMPLETED)
+            if self._idle.done() and not self._idle.cancelled():
+                self._idle.result()
+        except QueueUnavailableError as error:
+            logger.warning("bell: %s; trying again", error)
+            await asyncio.sleep(FIRST_PAUSE_SECONDS)
+        finally:
+            for task in (self._idle, watch):
+                if task is not None:
+                    task.cancel()
+            self._idle = None
+
+    async def _suspect_seat_freed(self) -> None:
+        while self._holdings.suspects:
+            self._holdings.changed.clear()
+            await self._holdings.changed.wait()

@@ -1,0 +1,161 @@
+"""The heartbeat, seen from the worker: keeps the board up to date and the process alive."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from penstock.core.config import LeaseTimings
+from penstock.core.errors import HeartbeatError, WorkerError, WorkerSupersededError
+from penstock.worker.beat_board import BeatBoard, line
+from penstock.worker.holdings import Holdings
+
+START_SECONDS = 30.0
+MOST_DEATHS_A_MINUTE = 5
+
+logger = logging.getLogger("penstock.worker")
+
+
+class Heartbeat:
+    """Starts the process that renews leases, restarts it if it dies, and acts on what it tells."""
+
+    def __init__(
+        self,
+        beat_line: dict[str, Any],
+        timings: LeaseTimings,
+        holdings: Holdings,
+        give_up: Callable[[WorkerError], None],
+    ) -> None:
+        """``give_up`` is called when this worker can or may not go on."""
+        self._beat_line = beat_line
+        self._timings = timings
+        self._holdings = holdings
+        self._give_up = give_up
+        self.board = BeatBoard.create(4 * holdings.max_concurrent + 256)
+        self._process: asyncio.subprocess.Process | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._ticker: asyncio.TimerHandle | None = None
+        self._tick_seconds = min(0.5, timings.beat_seconds / 2)
+        self._deaths: deque[float] = deque(maxlen=MOST_DEATHS_A_MINUTE)
+
+    async def start(self) -> None:
+        """Start the process and wait until it is ready; raises ``HeartbeatError`` if it is not."""
+        faulthandler.register(signal.SIGUSR2, all_threads=True, chain=False)
+        self._tick()
+        await self._spawn()
+        self._task = asyncio.get_running_loop().create_task(self.run(), name="penstock-heartbeat")
+
+    async def run(self) -> None:
+        """Act on what the process tells; start it anew when it dies."""
+        while True:
+            await self._listen()
+            self._deaths.append(time.monotonic())
+            if len(self._deaths) == MOST_DEATHS_A_MINUTE and self._deaths[-1] - self._deaths[0] < 60:  # noqa: PLR2004
+                self._give_up(HeartbeatError("the heartbeat process died five times within a minute"))
+                return
+            logger.error("heartbeat: its process died; starting it anew")
+            try:
+                await self._spawn()
+            except HeartbeatError as error:
+                self._give_up(error)
+                return
+
+    def post(self) -> None:
+        """Write the leases held to the board; called before a claimed job's handler runs."""
+        self.board.post(
+            [
+                line(holding.serial, holding.in_thread, job_id, holding.claimed.lease)
+                for job_id, holding in self._holdings.by_id.items()
+            ]
+        )
+
+    async def stop(self) -> None:
+        """End the process and free the board."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._process is not None:
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+            await self._process.wait()
+        faulthandler.unregister(signal.SIGUSR2)
+        self.board.close()
+
+    def _tick(self) -> None:
+        self.board.turn()
+        self.post()
+        self._ticker = asyncio.get_running_loop().call_later(self._tick_seconds, self._tick)
+
+    async def _spawn(self) -> None:
+        given = self._beat_line | {
+            "timings": asdict(self._timings),
+            "board": self.board.descriptor,
+            "board_bytes": self.board.size_bytes,
+            "parent": os.getpid(),
+        }
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "penstock.worker.beat_process",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            pass_fds=(self.board.descriptor,),
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None  # noqa: S101, PT018 - both are pipes
+        self._process.stdin.write(json.dumps(given).encode() + b"\n")
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                first = await self._process.stdout.readline()
+        except TimeoutError:
+            first = b""
+        if b"ready" not in first:
+            raise HeartbeatError("the heartbeat process did not start; its reason is on standard error above")
+
+    async def _listen(self) -> None:
+        assert self._process is not None and self._process.stdout is not None  # noqa: S101, PT018 - started before
+        while told := await self._process.stdout.readline():
+            self._act(json.loads(told))
+        await self._process.wait()
+
+    def _act(self, told: dict[str, Any]) -> None:
+        for job_id, lease in told.get("lost", ()):
+            if self._holdings.stop(job_id, "lost", lease):
+                logger.warning("job %s: its lease was lost; the handler is stopped", job_id)
+        for job_id in told.get("cancelled", ()):
+            if self._holdings.stop(job_id, "cancel"):
+                logger.info("job %s: cancellation asked for; the handler is stopped", job_id)
+        if "stalled" in told:
+            self._after_stall(told["stalled"], told["released"])
+        if "trouble" in told:
+            logger.warning("heartbeat: %s; trying again", told["trouble"])
+        if told.get("superseded"):
+            self._give_up(
+                WorkerSupersededError(
+                    f"another process started as worker {self._beat_line['worker_id']!r}; this one stops. "
+                    "Give each worker its own --worker-id"
+                )
+            )
+
+    def _after_stall(self, blamed: list[str], spared: list[str]) -> None:
+        logger.error(
+            "the event loop stood still for more than %g s (the stack is on standard error); "
+            "let go: %s, released: %s",
+            self._timings.stall_seconds,
+            blamed,
+            spared,
+        )
+        for job_id in (*blamed, *spared):
+            self._holdings.stop(job_id, "lost")

@@ -1,0 +1,105 @@
+"""What a worker holds: every job it claimed and has not settled yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+from penstock.core.outcomes import Claimed
+
+StopReason: TypeAlias = Literal["cancel", "release", "lost"]
+
+SUSPECT_CRASHES = 2
+
+
+class Holding:
+    """A claimed job: its lease, its task while the handler runs, and why it was told to stop."""
+
+    __slots__ = ("claimed", "in_thread", "on_stop", "serial", "stopping", "task")
+
+    def __init__(self, claimed: Claimed, serial: int) -> None:
+        """``serial`` numbers the attempts of one worker process, from 1."""
+        self.claimed = claimed
+        self.serial = serial
+        self.in_thread = False
+        self.stopping: StopReason | None = None
+        self.on_stop: Callable[[], None] | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether this job's workers died often enough to run it without other suspects."""
+        return self.claimed.crashes >= SUSPECT_CRASHES
+
+    def stop(self, reason: StopReason) -> None:
+        """Tell the attempt to stop, once; a thread or process is waited for unless the lease is lost."""
+        if self.task is None or self.stopping in ("lost", reason):
+            return
+        self.stopping = reason
+        if self.on_stop is not None:
+            self.on_stop()
+        if not self.in_thread or reason != "cancel":
+            self.task.cancel()
+
+
+class Holdings:
+    """All holdings by job id. ``running`` counts those whose handler has not ended."""
+
+    def __init__(self, max_concurrent: int) -> None:
+        """Room for ``max_concurrent`` running handlers."""
+        self.max_concurrent = max_concurrent
+        self.by_id: dict[str, Holding] = {}
+        self.running = 0
+        self.suspects = 0
+        self.changed = asyncio.Event()
+        self._serial = 0
+
+    def __len__(self) -> int:
+        return len(self.by_id)
+
+    @property
+    def free_slots(self) -> int:
+        """How many more jobs may be claimed now; none while too many outcomes are unsettled."""
+        unsettled = len(self.by_id) - self.running
+        if unsettled > 2 * self.max_concurrent + 64:
+            return 0
+        return self.max_concurrent - self.running
+
+    def add(self, claimed: Claimed) -> Holding:
+        """Note a claimed job; its handler is about to run."""
+        self._serial += 1
+        holding = Holding(claimed, self._serial)
+        self.by_id[claimed.id] = holding
+        self.running += 1
+        if holding.is_suspect:
+            self.suspects += 1
+        return holding
+
+    def handler_ended(self, holding: Holding) -> None:
+        """Note that a handler has ended: its slot is free, its lease is held until settled."""
+        self.running -= 1
+        if holding.is_suspect:
+            self.suspects -= 1
+        holding.task = None
+        self.changed.set()
+
+    def drop(self, job_id: str, lease: str) -> None:
+        """Forget a job that is settled or no longer ours."""
+        holding = self.by_id.get(job_id)
+        if holding is not None and holding.claimed.lease == lease:
+            del self.by_id[job_id]
+            self.changed.set()
+
+    def stop(self, job_id: str, reason: StopReason, lease: str | None = None) -> bool:
+        """Tell one job to stop; ``False`` if it is not held, or not under ``lease``."""
+        holding = self.by_id.get(job_id)
+        if holding is None or (lease is not None and holding.claimed.lease != lease):
+            return False
+        holding.stop(reason)
+        return True
+
+    def stop_all(self, reason: StopReason) -> None:
+        """Tell every running job to stop."""
+        for holding in list(self.by_id.values()):
+            holding.stop(reason)
