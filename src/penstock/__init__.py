@@ -81,7 +81,41 @@ _HOMES = {
     "traced_job": "observe.tracing",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = [
+    "ConfigurationError",
+    "DebateJobPayload",
+    "DebateResult",
+    "DebateWorker",
+    "InvalidJobError",
+    "Job",
+    "JobContext",
+    "JobQueue",
+    "JobStatus",
+    "JobStatusTracker",
+    "LeaseLostError",
+    "LeaseTimings",
+    "ManualClock",
+    "PayloadTooLargeError",
+    "PenstockError",
+    "QueueConfig",
+    "QueueUnavailableError",
+    "RedisStreamsQueue",
+    "RetryLater",
+    "RetryPolicy",
+    "StepMismatchError",
+    "TRANSITIONS",
+    "UnsafeServerError",
+    "Worker",
+    "create_debate_job",
+    "create_redis_queue",
+    "get_debate_payload",
+    "get_queue_config",
+    "in_process",
+    "inject_trace_context",
+    "is_retryable_error",
+    "set_queue_config",
+    "traced_job",
+]
 
 
 def __getattr__(name: str) -> Any:

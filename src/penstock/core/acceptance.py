@@ -5,7 +5,14 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from penstock.core.codec import INLINE_LIMIT_BYTES, SPEC_FORMAT, JobSpec, check_size, encode_payload, encode_spec
+from penstock.core.codec import (
+    INLINE_LIMIT_BYTES,
+    SPEC_FORMAT,
+    JobSpec,
+    check_size,
+    encode_payload,
+    encode_spec,
+)
 from penstock.core.errors import InvalidJobError
 from penstock.core.job import Job
 from penstock.core.names import check_job_id, check_job_type
@@ -45,7 +52,9 @@ def accept(job: Job, priority: int, trace: dict[str, str]) -> AcceptedJob:
     if type(chosen) is not int:
         raise InvalidJobError(f"priority must be an integer, got {chosen!r}")
     if type(job.max_attempts) is not int or not 1 <= job.max_attempts <= LARGEST_ATTEMPTS:
-        raise InvalidJobError(f"max_attempts must be an integer from 1 to {LARGEST_ATTEMPTS}, got {job.max_attempts!r}")
+        raise InvalidJobError(
+            f"max_attempts must be an integer from 1 to {LARGEST_ATTEMPTS}, got {job.max_attempts!r}"
+        )
     if job.timeout_seconds is not None:
         check_duration(job.timeout_seconds, "timeout_seconds", allow_zero=False)
     if not isinstance(job.metadata, dict):
@@ -75,8 +84,8 @@ def accept(job: Job, priority: int, trace: dict[str, str]) -> AcceptedJob:
 
 def check_duration(seconds: object, what: str, *, allow_zero: bool = True) -> float:
     """Return ``seconds`` if it is a finite duration; raise ``InvalidJobError`` otherwise."""
-    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and math.isfinite(seconds):
-        if seconds > 0 or (allow_zero and seconds == 0):
-            return float(seconds)
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if is_number and math.isfinite(seconds) and (seconds > 0 or (allow_zero and seconds == 0)):
+        return float(seconds)
     least = "0 or more" if allow_zero else "more than 0"
     raise InvalidJobError(f"{what} must be {least} seconds, got {seconds!r}")

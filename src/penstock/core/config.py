@@ -28,9 +28,9 @@ class QueueConfig(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    redis_url: Annotated[
-        str, Field(validation_alias=_names("PENSTOCK_REDIS_URL", "REDIS_URL"))
-    ] = "redis://localhost:6379"
+    redis_url: Annotated[str, Field(validation_alias=_names("PENSTOCK_REDIS_URL", "REDIS_URL"))] = (
+        "redis://localhost:6379"
+    )
     key_prefix: Annotated[
         str,
         Field(
@@ -41,26 +41,46 @@ class QueueConfig(BaseSettings):
         ),
     ] = "penstock:"
     retry_max_attempts: Annotated[
-        int, Field(ge=1, le=10, validation_alias=_names("PENSTOCK_RETRY_MAX_ATTEMPTS", "ARAGORA_QUEUE_RETRY_MAX"))
+        int,
+        Field(ge=1, le=10, validation_alias=_names("PENSTOCK_RETRY_MAX_ATTEMPTS", "ARAGORA_QUEUE_RETRY_MAX")),
     ] = 3
     retry_base_delay: Annotated[
         float,
-        Field(ge=0.1, le=60.0, validation_alias=_names("PENSTOCK_RETRY_BASE_DELAY", "ARAGORA_QUEUE_RETRY_BASE_DELAY")),
+        Field(
+            ge=0.1,
+            le=60.0,
+            validation_alias=_names("PENSTOCK_RETRY_BASE_DELAY", "ARAGORA_QUEUE_RETRY_BASE_DELAY"),
+        ),
     ] = 1.0
     retry_max_delay: Annotated[
         float,
-        Field(ge=1.0, le=3600.0, validation_alias=_names("PENSTOCK_RETRY_MAX_DELAY", "ARAGORA_QUEUE_RETRY_MAX_DELAY")),
+        Field(
+            ge=1.0,
+            le=3600.0,
+            validation_alias=_names("PENSTOCK_RETRY_MAX_DELAY", "ARAGORA_QUEUE_RETRY_MAX_DELAY"),
+        ),
     ] = 300.0
     claim_idle_ms: Annotated[
         int,
-        Field(ge=10_000, le=600_000, validation_alias=_names("PENSTOCK_CLAIM_IDLE_MS", "ARAGORA_QUEUE_CLAIM_IDLE_MS")),
+        Field(
+            ge=10_000,
+            le=600_000,
+            validation_alias=_names("PENSTOCK_CLAIM_IDLE_MS", "ARAGORA_QUEUE_CLAIM_IDLE_MS"),
+        ),
     ] = 60_000
     max_job_ttl_days: Annotated[
-        int, Field(ge=1, le=30, validation_alias=_names("PENSTOCK_MAX_JOB_TTL_DAYS", "ARAGORA_QUEUE_MAX_TTL_DAYS"))
+        int,
+        Field(
+            ge=1, le=30, validation_alias=_names("PENSTOCK_MAX_JOB_TTL_DAYS", "ARAGORA_QUEUE_MAX_TTL_DAYS")
+        ),
     ] = 7
     worker_block_ms: Annotated[
         int,
-        Field(ge=1000, le=30_000, validation_alias=_names("PENSTOCK_WORKER_BLOCK_MS", "ARAGORA_QUEUE_WORKER_BLOCK_MS")),
+        Field(
+            ge=1000,
+            le=30_000,
+            validation_alias=_names("PENSTOCK_WORKER_BLOCK_MS", "ARAGORA_QUEUE_WORKER_BLOCK_MS"),
+        ),
     ] = 5000
     consumer_group: Annotated[
         str,
@@ -73,9 +93,7 @@ class QueueConfig(BaseSettings):
     poll_interval_ms: Annotated[
         int, Field(ge=50, le=60_000, validation_alias=_names("PENSTOCK_POLL_INTERVAL_MS"))
     ] = 1000
-    event_groups: Annotated[
-        tuple[str, ...], Field(validation_alias=_names("PENSTOCK_EVENT_GROUPS"))
-    ] = ()
+    event_groups: Annotated[tuple[str, ...], Field(validation_alias=_names("PENSTOCK_EVENT_GROUPS"))] = ()
     max_events: Annotated[
         int, Field(ge=1000, le=100_000_000, validation_alias=_names("PENSTOCK_MAX_EVENTS"))
     ] = 1_000_000

@@ -1,29 +1,29 @@
 """Every error Penstock raises on purpose, drawn as a tree.
 
-    PenstockError
-    ├── ConfigurationError            a setting is wrong                       (also ValueError)
-    │   └── InvalidNameError          a queue, job or worker may not be called so
-    ├── InvalidJobError               a job cannot be accepted                 (also ValueError)
-    │   ├── PayloadNotSerializableError   it is not JSON                        (also TypeError)
-    │   ├── PayloadTooLargeError      its JSON is above the limit
-    │   └── NewerFormatError          it was stored by a newer version of Penstock
-    ├── QueueUnavailableError         the server does not answer; try again    (also ConnectionError)
-    │   └── EventsBacklogError        history lags behind: recorded jobs are refused until it catches up
-    ├── StoreError                    the server refused a command, and waiting will not cure it
-    ├── UnsafeServerError             the server would lose jobs, or is too old
-    ├── EmbeddedServerError           the embedded server cannot be started
-    ├── LeaseLostError                this worker may no longer write for the job
-    ├── StepError                     a durable step cannot be taken
-    │   ├── StepMismatchError         a stored step was made from other inputs
-    │   ├── StepRepeatedError         one attempt used a step's name twice
-    │   └── StepLimitError            too many steps, or one too large
-    ├── HandlerError                  a handler broke its side of the contract
-    │   ├── UnknownJobTypeError       no handler here is called for this type
-    │   └── ResultNotSerializableError    a handler returned what is not JSON
-    ├── RetryLater                    raised by handlers: try again after that many seconds
-    └── WorkerError                   a worker cannot go on
-        ├── WorkerSupersededError     a newer process took this worker id
-        └── HeartbeatError            the heartbeat process cannot be kept alive
+PenstockError
+├── ConfigurationError            a setting is wrong                       (also ValueError)
+│   └── InvalidNameError          a queue, job or worker may not be called so
+├── InvalidJobError               a job cannot be accepted                 (also ValueError)
+│   ├── PayloadNotSerializableError   it is not JSON                        (also TypeError)
+│   ├── PayloadTooLargeError      its JSON is above the limit
+│   └── NewerFormatError          it was stored by a newer version of Penstock
+├── QueueUnavailableError         the server does not answer; try again    (also ConnectionError)
+│   └── EventsBacklogError        history lags behind: recorded jobs are refused until it catches up
+├── StoreError                    the server refused a command, and waiting will not cure it
+├── UnsafeServerError             the server would lose jobs, or is too old
+├── EmbeddedServerError           the embedded server cannot be started
+├── LeaseLostError                this worker may no longer write for the job
+├── StepError                     a durable step cannot be taken
+│   ├── StepMismatchError         a stored step was made from other inputs
+│   ├── StepRepeatedError         one attempt used a step's name twice
+│   └── StepLimitError            too many steps, or one too large
+├── HandlerError                  a handler broke its side of the contract
+│   ├── UnknownJobTypeError       no handler here is called for this type
+│   └── ResultNotSerializableError    a handler returned what is not JSON
+├── RetryLater                    raised by handlers: try again after that many seconds
+└── WorkerError                   a worker cannot go on
+    ├── WorkerSupersededError     a newer process took this worker id
+    └── HeartbeatError            the heartbeat process cannot be kept alive
 """
 
 from __future__ import annotations

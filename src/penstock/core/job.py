@@ -149,5 +149,7 @@ class Job:
             values["status"] = JobStatus(values.get("status", JobStatus.PENDING))
         except ValueError:
             allowed = ", ".join(JobStatus)
-            raise InvalidJobError(f"{values['status']!r} is not a job status: expected one of {allowed}") from None
+            raise InvalidJobError(
+                f"{values['status']!r} is not a job status: expected one of {allowed}"
+            ) from None
         return cls(**values)

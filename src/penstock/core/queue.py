@@ -22,7 +22,9 @@ class JobQueue(ABC):
         """Accept ``job`` and return its id; an id that is already kept is not enqueued again."""
 
     @abstractmethod
-    async def dequeue(self, worker_id: str, timeout_ms: int = 5000, queue_name: str | None = None) -> Job | None:
+    async def dequeue(
+        self, worker_id: str, timeout_ms: int = 5000, queue_name: str | None = None
+    ) -> Job | None:
         """Take the next job for ``worker_id``, waiting at most ``timeout_ms``."""
 
     @abstractmethod

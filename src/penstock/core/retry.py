@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from penstock.core.errors import ConfigurationError, HandlerError, InvalidJobError, RetryLater, StepError
 
@@ -56,7 +57,7 @@ def retry_after_seconds(error: BaseException) -> float | None:
     """
     asked = getattr(error, "retry_after", None)
     if asked is None:
-        headers = getattr(getattr(error, "response", None), "headers", None)
+        headers: Any = getattr(getattr(error, "response", None), "headers", None)
         asked = headers.get("retry-after") if hasattr(headers, "get") else None
     seconds = _seconds(asked)
     return None if seconds is None else min(max(seconds, 0.0), LONGEST_RETRY_AFTER_SECONDS)

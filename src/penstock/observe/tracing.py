@@ -54,7 +54,9 @@ def continued(carrier: Mapping[str, str]) -> Iterator[None]:
         context.detach(token)
 
 
-def traced_job(name: str) -> Callable[[Callable[[Job], Awaitable[Result]]], Callable[[Job], Awaitable[Result]]]:
+def traced_job(
+    name: str,
+) -> Callable[[Callable[[Job], Awaitable[Result]]], Callable[[Job], Awaitable[Result]]]:
     """Run an executor of jobs in a span called ``name``, a child of the span that enqueued the job."""
 
     def wrap(execute: Callable[[Job], Awaitable[Result]]) -> Callable[[Job], Awaitable[Result]]:

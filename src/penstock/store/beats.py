@@ -55,7 +55,9 @@ class BeatLine:
             return send(script.keys_of(self._keys), script.arguments(once | {"now_ms": ""}, each))
 
 
-def describe_beat_line(engine: Engine, queue: str, worker_id: str, incarnation: str, info: str) -> dict[str, Any]:
+def describe_beat_line(
+    engine: Engine, queue: str, worker_id: str, incarnation: str, info: str
+) -> dict[str, Any]:
     """What the heartbeat process needs to beat for a worker, as JSON-able values."""
     return {
         "connection": portable_connection(engine.client),

@@ -29,9 +29,22 @@ OLDEST_SERVER = (6, 2)
 _SCHEMES = ("redis", "rediss", "unix")
 # What a connection in another process needs; everything else in a pool is objects of this process.
 _PORTABLE = (
-    "host port db username password path ssl_keyfile ssl_certfile ssl_ca_certs ssl_ca_path ssl_cert_reqs "
-    "ssl_check_hostname ssl_password socket_connect_timeout socket_keepalive"
-).split()
+    "host",
+    "port",
+    "db",
+    "username",
+    "password",
+    "path",
+    "ssl_keyfile",
+    "ssl_certfile",
+    "ssl_ca_certs",
+    "ssl_ca_path",
+    "ssl_cert_reqs",
+    "ssl_check_hostname",
+    "ssl_password",
+    "socket_connect_timeout",
+    "socket_keepalive",
+)
 
 
 def open_client(url: str, *, cluster: bool = False) -> Client:
@@ -93,7 +106,11 @@ def byte_client(client: Client) -> Client:
 
 def longest_wait_seconds(client: Client) -> float:
     """The longest a blocking command may wait so that the socket's own timeout stays out of it."""
-    kwargs = client.connection_kwargs if isinstance(client, RedisCluster) else client.connection_pool.connection_kwargs
+    kwargs = (
+        client.connection_kwargs
+        if isinstance(client, RedisCluster)
+        else client.connection_pool.connection_kwargs
+    )
     timeout = kwargs.get("socket_timeout")
     return float(timeout) / 2 if timeout else SOCKET_TIMEOUT_SECONDS / 2
 
@@ -112,16 +129,23 @@ def portable_connection(client: Client) -> str:
             raise ConfigurationError(
                 "a worker's heartbeat process cannot share a credential_provider; give username and password"
             )
-    values = {name: kwargs[name] for name in _PORTABLE if isinstance(kwargs.get(name), str | int | float | bool)}
+    values = {
+        name: kwargs[name] for name in _PORTABLE if isinstance(kwargs.get(name), str | int | float | bool)
+    }
     return json.dumps({"kind": kind, "nodes": nodes, "values": values})
 
 
 def open_portable(portable: str) -> Any:
     """A synchronous client from ``portable_connection``; used by the heartbeat process."""
     given = json.loads(portable)
-    values = given["values"] | {"protocol": 2, "socket_timeout": SOCKET_TIMEOUT_SECONDS, "retry": Retry(NoBackoff(), 0)}
+    values = given["values"] | {
+        "protocol": 2,
+        "socket_timeout": SOCKET_TIMEOUT_SECONDS,
+        "retry": Retry(NoBackoff(), 0),
+    }
     if given["kind"] == "cluster":
-        startup = [redis.cluster.ClusterNode(host, port) for host, port in given["nodes"]]
+        make_node: Any = redis.cluster.ClusterNode
+        startup = [make_node(host, port) for host, port in given["nodes"]]
         for name in ("host", "port", "db"):
             values.pop(name, None)
         return redis.RedisCluster(startup_nodes=startup, **values)
@@ -137,7 +161,9 @@ def translated(where: str) -> Iterator[None]:
         yield
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError) as error:
         if isinstance(error, redis.exceptions.AuthenticationError):
-            raise ConfigurationError(f"{where} refused the login: {error}; check user and password") from error
+            raise ConfigurationError(
+                f"{where} refused the login: {error}; check user and password"
+            ) from error
         raise QueueUnavailableError(
             f"{where} did not answer ({_reason(error)}); is the server running and reachable?"
         ) from error

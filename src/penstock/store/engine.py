@@ -26,7 +26,12 @@ class Engine:
     """The transitions of one partition of one queue."""
 
     def __init__(
-        self, client: Client, keys: QueueKeys, config: QueueConfig, timings: LeaseTimings, clock: Clock | None = None
+        self,
+        client: Client,
+        keys: QueueKeys,
+        config: QueueConfig,
+        timings: LeaseTimings,
+        clock: Clock | None = None,
     ) -> None:
         """Bind the calls to a client, a queue's keys and its settings."""
         self.client = client
@@ -52,7 +57,13 @@ class Engine:
         return _texts(await self._call("enqueue", {"max_events": self.config.max_events}, each))
 
     async def claim(
-        self, consumer: str, request_id: str, count: int, *, lease_ms: int | None = None, suspect_seats: int = 1
+        self,
+        consumer: str,
+        request_id: str,
+        count: int,
+        *,
+        lease_ms: int | None = None,
+        suspect_seats: int = 1,
     ) -> Claim:
         """Take up to ``count`` jobs; the same ``request_id`` again returns the same batch."""
         reply = await self._call(
@@ -82,7 +93,13 @@ class Engine:
         return cast("list[SettleCode]", _texts(await self._call("settle", once, outcomes)))
 
     async def renew(
-        self, worker_id: str, incarnation: str, info: str, leases: Sequence[tuple[str, str]], *, starting: bool = False
+        self,
+        worker_id: str,
+        incarnation: str,
+        info: str,
+        leases: Sequence[tuple[str, str]],
+        *,
+        starting: bool = False,
     ) -> Beat:
         """One heartbeat for a worker and the leases it holds."""
         once = renewal(self.timings, worker_id, incarnation, info, starting=starting)
@@ -103,7 +120,7 @@ class Engine:
         return _texts(await self._call("progress", {}, notes))
 
     async def store_steps(self, steps: Sequence[tuple[str, str, str, bytes]]) -> list[str]:
-        """Store ``(id, lease, name, body)``: ``ok``, ``cancel``, ``lost``, ``full`` or ``corrupt`` for each."""
+        """Store ``(id, lease, name, body)``: ``ok``, ``cancel``, ``lost``, ``full`` or ``corrupt``."""
         return _texts(await self._call("step", {"most_steps": MOST_STEPS}, steps))
 
     async def load_steps(self, job_id: str) -> dict[str, bytes]:
@@ -149,7 +166,9 @@ class Engine:
         return {"now_ms": "" if now is None else now}
 
 
-def renewal(timings: LeaseTimings, worker_id: str, incarnation: str, info: str, *, starting: bool) -> dict[str, Any]:
+def renewal(
+    timings: LeaseTimings, worker_id: str, incarnation: str, info: str, *, starting: bool
+) -> dict[str, Any]:
     """The arguments of one heartbeat, without the time; the heartbeat process sends the same."""
     return {
         "worker_id": worker_id,

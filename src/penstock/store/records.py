@@ -45,7 +45,9 @@ def read_job(job_id: str, fields: Mapping[str, bytes], queue_name: str) -> Job:
         return Job(id=job_id, status=JobStatus.FAILED, error=f"damaged: {error}", queue_name=queue_name)
 
 
-def claimed_job(claimed: Claimed, spec: JobSpec, payload: Any, queue_name: str, worker_id: str, now: float) -> Job:
+def claimed_job(
+    claimed: Claimed, spec: JobSpec, payload: Any, queue_name: str, worker_id: str, now: float
+) -> Job:
     """The job a worker has just claimed."""
     job = _from_spec(claimed.id, spec, queue_name)
     job.payload = payload

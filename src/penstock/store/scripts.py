@@ -67,7 +67,9 @@ def parse_header(name: str, source: str) -> ScriptHeader:
             found[current] += match[1].split()
         else:
             current = None
-    return ScriptHeader(name, tuple(found["KEYS"]), tuple(found["ARGV"]), tuple(found["EACH"]), tuple(found["USES"]))
+    return ScriptHeader(
+        name, tuple(found["KEYS"]), tuple(found["ARGV"]), tuple(found["EACH"]), tuple(found["USES"])
+    )
 
 
 @cache
@@ -86,7 +88,9 @@ def load(name: str) -> Script:
 def script_names() -> list[str]:
     """All scripts, without the library parts."""
     folder = resources.files("penstock.store") / "lua"
-    return sorted(entry.name.removesuffix(".lua") for entry in folder.iterdir() if entry.name.endswith(".lua"))
+    return sorted(
+        entry.name.removesuffix(".lua") for entry in folder.iterdir() if entry.name.endswith(".lua")
+    )
 
 
 def _read(path: str) -> tuple[ScriptHeader, str]:

@@ -117,7 +117,9 @@ class RedisStreamsQueue(JobQueue):
             await self._send(await self._prepared(name), accepted, delay_ms)
         return ids
 
-    async def dequeue(self, worker_id: str, timeout_ms: int = 5000, queue_name: str | None = None) -> Job | None:
+    async def dequeue(
+        self, worker_id: str, timeout_ms: int = 5000, queue_name: str | None = None
+    ) -> Job | None:
         """Take the next job under a lease of ``claim_idle_ms``; ``None`` after ``timeout_ms``.
 
         Settle it with ``complete``, ``fail``, ``ack`` or ``nack`` on this object before the lease
@@ -156,7 +158,9 @@ class RedisStreamsQueue(JobQueue):
         """Settle the job with ``result``, or as another final ``status``; ``False`` without its lease."""
         kind = _FINAL_KINDS.get(JobStatus(status or JobStatus.COMPLETED))
         if kind is None:
-            raise InvalidJobError(f"a job cannot be completed as {status!r}: expected completed, failed or cancelled")
+            raise InvalidJobError(
+                f"a job cannot be completed as {status!r}: expected completed, failed or cancelled"
+            )
         if kind == "complete":
             return await self._settle(job_id, kind, b"" if result is None else encode_result(result))
         return await self._settle(job_id, kind, "" if result is None else encode_result(result).decode())
@@ -273,7 +277,8 @@ class RedisStreamsQueue(JobQueue):
             if any("backlog" in codes for codes in answers):
                 raise EventsBacklogError(
                     f"recorded jobs are refused: the events stream of {engine.keys.base} holds "
-                    f"{self.config.max_events:,} facts that history has not read; start a keeper or raise max_events"
+                    f"{self.config.max_events:,} facts that history has not read; "
+                    "start a keeper or raise max_events"
                 )
 
     async def _claim_one(self, engine: Engine, worker_id: str) -> Claim:
@@ -287,7 +292,9 @@ class RedisStreamsQueue(JobQueue):
             del self._requests[place]
             return claim
 
-    async def _hand_out(self, engine: Engine, claimed: Claimed, worker_id: str, queue_name: str) -> Job | None:
+    async def _hand_out(
+        self, engine: Engine, claimed: Claimed, worker_id: str, queue_name: str
+    ) -> Job | None:
         try:
             spec = decode_spec(claimed.spec)
             payload = spec.payload
@@ -303,7 +310,9 @@ class RedisStreamsQueue(JobQueue):
         self._leases[claimed.id] = (engine, claimed.lease, job)
         return job
 
-    async def _settle(self, job_id: str, kind: OutcomeKind, body: bytes | str = b"", delay_ms: int = 0) -> bool:
+    async def _settle(
+        self, job_id: str, kind: OutcomeKind, body: bytes | str = b"", delay_ms: int = 0
+    ) -> bool:
         held = self._leases.get(job_id)
         if held is None:
             return False
@@ -327,7 +336,9 @@ class RedisStreamsQueue(JobQueue):
         total = 0
         for stream in (keys.stream, keys.stream_high, keys.stream_low, keys.stream_suspects):
             try:
-                total += (await cast("Any", self.client.xpending(stream, self.config.consumer_group)))["pending"]
+                total += (await cast("Any", self.client.xpending(stream, self.config.consumer_group)))[
+                    "pending"
+                ]
             except redis.exceptions.ResponseError as error:
                 if "NOGROUP" not in str(error):
                     raise

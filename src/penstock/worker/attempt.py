@@ -5,22 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
+from collections.abc import Coroutine
 from concurrent.futures.process import BrokenProcessPool
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from penstock.core.codec import JobSpec, decode, decode_spec, encode_result
 from penstock.core.errors import InvalidJobError, LeaseLostError, NewerFormatError, UnknownJobTypeError
 from penstock.core.outcomes import Claimed, Outcome
 from penstock.core.retry import RetryPolicy
 from penstock.observe.tracing import continued
+from penstock.store.engine import Engine
 from penstock.worker.context import JobContext
 from penstock.worker.handlers import Handler, HandlerKind, HandlerTable, ProcessHandler
 from penstock.worker.holdings import Holding
+from penstock.worker.reporter import Reporter
 from penstock.worker.stack import StackMark, watched
-
-if TYPE_CHECKING:
-    from penstock.store.engine import Engine
-    from penstock.worker.reporter import Reporter
 
 UNKNOWN_TYPE_DELAY_MS = 15_000
 UNKNOWN_TYPE_GRACE_SECONDS = 3600.0
@@ -57,7 +56,7 @@ async def perform_attempt(room: AttemptRoom, holding: Holding) -> Outcome | None
         return None
     except NewerFormatError as error:
         return Outcome(claimed.id, claimed.lease, "defer", str(error), UNKNOWN_TYPE_DELAY_MS)
-    except Exception as error:  # noqa: BLE001 - whatever a handler raises is the attempt's outcome
+    except Exception as error:
         return _judge(room, claimed, spec, error)
 
 
@@ -66,7 +65,12 @@ async def _perform(
 ) -> Outcome:
     claimed = holding.claimed
     context = JobContext(
-        claimed, spec, payload, (room.queue_name, room.worker_id), room.reporter, lambda: holding.stop("cancel")
+        claimed,
+        spec,
+        payload,
+        (room.queue_name, room.worker_id),
+        room.reporter,
+        lambda: holding.stop("cancel"),
     )
     holding.on_stop = context.mark_cancelled
     if spec.timeout_seconds is None and not spec.trace:
@@ -77,16 +81,23 @@ async def _perform(
 
 
 async def _invoke_within(
-    room: AttemptRoom, holding: Holding, context: JobContext, spec: JobSpec, found: tuple[Handler, HandlerKind]
+    room: AttemptRoom,
+    holding: Holding,
+    context: JobContext,
+    spec: JobSpec,
+    found: tuple[Handler, HandlerKind],
 ) -> Any:
     with continued(spec.trace):
+        limit = asyncio.timeout(spec.timeout_seconds)
         try:
-            async with asyncio.timeout(spec.timeout_seconds) as limit:
+            async with limit:
                 return await _invoke(room, holding, context, found)
         except TimeoutError:
             if limit.expired():
                 context.mark_cancelled()
-                raise TimeoutError(f"the attempt took longer than timeout_seconds={spec.timeout_seconds:g}") from None
+                raise TimeoutError(
+                    f"the attempt took longer than timeout_seconds={spec.timeout_seconds:g}"
+                ) from None
             raise
 
 
@@ -95,7 +106,8 @@ async def _invoke(
 ) -> Any:
     handler, kind = found
     if kind is HandlerKind.LOOP:
-        return await watched(handler(context), room.mark, holding.serial)  # type: ignore[operator]
+        coroutine = cast("Coroutine[Any, Any, Any]", cast("Any", handler)(context))
+        return await watched(coroutine, room.mark, holding.serial)
     holding.in_thread = True
     if isinstance(handler, ProcessHandler):
         return await room.handlers.run_in_process(handler, context.payload)
@@ -111,7 +123,9 @@ async def _fetch_payload(room: AttemptRoom, claimed: Claimed) -> Any:
 
 def _unknown_type(room: AttemptRoom, claimed: Claimed, spec: JobSpec) -> Outcome:
     known = ", ".join(room.handlers.types)
-    error = UnknownJobTypeError(f"worker {room.worker_id} has no handler for type {spec.type!r}; it has {known}")
+    error = UnknownJobTypeError(
+        f"worker {room.worker_id} has no handler for type {spec.type!r}; it has {known}"
+    )
     # In a rolling deploy a newer worker knows the type, so the job goes back unspent for a while.
     if time.time() - spec.created_at < UNKNOWN_TYPE_GRACE_SECONDS:
         return Outcome(claimed.id, claimed.lease, "defer", _text_of(error), UNKNOWN_TYPE_DELAY_MS)

@@ -54,7 +54,9 @@ class Auditor:
         answers = await self._engine.call("mend", once, [(job_id,) for job_id in ids])
         for job_id, answer in zip(ids, answers, strict=True):
             if answer.startswith(b"!"):
-                logger.error("auditor: job %s was said to be %s and stood nowhere", job_id, answer[1:].decode())
+                logger.error(
+                    "auditor: job %s was said to be %s and stood nowhere", job_id, answer[1:].decode()
+                )
         return sum(answer.startswith(b"!") for answer in answers)
 
     async def _sweep(self, lane: str) -> None:

@@ -86,7 +86,9 @@ class BeatProcess:
         culprit = self._board.serial
         blamed = [held for held in going if held.serial == culprit or (culprit == 0 and held.in_thread)]
         spared = [held for held in going if held not in blamed]
-        self._line.let_go([(held.id, held.lease) for held in blamed], [(held.id, held.lease) for held in spared])
+        self._line.let_go(
+            [(held.id, held.lease) for held in blamed], [(held.id, held.lease) for held in spared]
+        )
         self._let_go |= {(held.id, held.lease) for held in going}
         tell(stalled=[held.id for held in blamed], released=[held.id for held in spared])
 

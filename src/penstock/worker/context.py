@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -27,6 +27,8 @@ from penstock.store.records import claimed_job
 from penstock.worker.reporter import Reporter
 
 Value = TypeVar("Value")
+
+WHOLE = 100
 
 
 class StepRecord(msgspec.Struct):
@@ -113,7 +115,7 @@ class JobContext:
 
         Raises ``LeaseLostError`` when the job is no longer this worker's.
         """
-        if not isinstance(percent, int | float) or not 0 <= percent <= 100:  # noqa: PLR2004 - a percentage
+        if not 0 <= percent <= WHOLE:
             raise InvalidJobError(f"progress must be from 0 to 100, got {percent!r}")
         code = await self._reporter.progress(self.id, self._claimed.lease, round(percent, 2), step or "")
         await self._obey(code)
@@ -135,12 +137,14 @@ class JobContext:
         if self._used is None:
             self._used = set()
         if name in self._used:
-            raise StepRepeatedError(f"step {name!r} was already run in this attempt: give each step its own name")
+            raise StepRepeatedError(
+                f"step {name!r} was already run in this attempt: give each step its own name"
+            )
         self._used.add(name)
         fingerprint = _fingerprint(name, inputs)
         stored = await self._stored_steps()
         if name in stored:
-            return self._replayed(name, stored[name], fingerprint)
+            return cast("Value", self._replayed(name, stored[name], fingerprint))
         encoded = encode_result(await _call(function), f"result of step {name!r}")
         body = _step_encoder.encode(StepRecord(fingerprint, msgspec.Raw(encoded)))
         code = await self._reporter.store_step(self.id, self._claimed.lease, name, body)
@@ -149,7 +153,7 @@ class JobContext:
         if code == "corrupt":
             raise StepError(f"step {name!r} cannot be stored: the job's steps are damaged on the server")
         await self._obey(code)
-        return msgspec.json.decode(encoded)  # type: ignore[no-any-return]
+        return cast("Value", msgspec.json.decode(encoded))
 
     def wait(self, awaitable: Coroutine[Any, Any, Value]) -> Value:
         """From a plain function's thread: run ``awaitable`` on the worker's loop and wait for it.
@@ -180,8 +184,8 @@ class JobContext:
         record = _step_decoder.decode(body)
         if record.inputs != fingerprint:
             raise StepMismatchError(
-                f"step {name!r} of job {self.id} was finished with other inputs: the handler or its data changed "
-                "since; rename the step, or enqueue a new job"
+                f"step {name!r} of job {self.id} was finished with other inputs: the handler or its data "
+                "changed since; rename the step, or enqueue a new job"
             )
         return msgspec.json.decode(record.result)
 
@@ -193,6 +197,6 @@ def _fingerprint(name: str, inputs: Any) -> str:
 
 async def _call(function: Callable[[], Awaitable[Value] | Value]) -> Value:
     if inspect.iscoroutinefunction(function):
-        return await function()
+        return cast("Value", await function())
     value = await asyncio.to_thread(function)
     return await value if inspect.isawaitable(value) else value

@@ -116,7 +116,8 @@ def _checked(handler: Any, what: str) -> tuple[Handler, HandlerKind]:
         return handler, HandlerKind.PROCESS
     if not callable(handler):
         raise ConfigurationError(
-            f"{what} is {type(handler).__name__}, expected an async function, a function or in_process(function)"
+            f"{what} is {type(handler).__name__}, "
+            "expected an async function, a function or in_process(function)"
         )
     is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
         getattr(handler, "__call__", None)  # noqa: B004 - asks whether an object's call is async
@@ -131,6 +132,11 @@ def _end_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
-    sentinel = multiprocessing.parent_process()
-    if sentinel is not None:
-        threading.Thread(target=lambda: (sentinel.join(), os._exit(1)), daemon=True).start()
+    threading.Thread(target=_exit_after_parent, daemon=True).start()
+
+
+def _exit_after_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)

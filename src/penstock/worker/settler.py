@@ -66,4 +66,3 @@ class Settler:
         # must not hold up all others behind it.
         logger.error("job %s: its %s was refused by the server: %s", outcome.id, outcome.kind, error)
         self._holdings.drop(outcome.id, outcome.lease)
-

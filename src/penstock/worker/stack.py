@@ -35,7 +35,7 @@ def watched(
             try:
                 value = yield paused
                 resume = coroutine.send
-            except BaseException as error:  # noqa: BLE001 - handed on to the coroutine, whatever it is
+            except BaseException as error:
                 resume, value = coroutine.throw, error
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]

@@ -150,7 +150,9 @@ class Worker:
         info = worker_info(host=socket.gethostname(), pid=os.getpid(), concurrency=self._max_concurrent)
         await self._queue.prepare()
         await self._engine.renew(self._worker_id, self._incarnation, info, [], starting=True)
-        line = describe_beat_line(self._engine, self._queue.queue_name, self._worker_id, self._incarnation, info)
+        line = describe_beat_line(
+            self._engine, self._queue.queue_name, self._worker_id, self._incarnation, info
+        )
         self._heartbeat = Heartbeat(line, self._engine.timings, self._holdings, self._give_up)
         reporter, promoter, janitor = Reporter(self._engine), Promoter(self._engine), Janitor(self._engine)
         self._room = AttemptRoom(
@@ -171,8 +173,9 @@ class Worker:
             await (self._fetcher.run_until_idle() if until_idle else self._fetcher.run())
             await self._finish_up()
         finally:
-            for role in (promoter, janitor, reporter, self._settler, self._heartbeat):
+            for role in (promoter, janitor, reporter, self._settler):
                 await role.stop()
+            await self._heartbeat.stop()
             self._handlers.close()
             logger.info("worker %s: stopped", self._worker_id)
 
@@ -195,7 +198,12 @@ class Worker:
             self._settler.submit(outcome)
 
     def _begin_stop(self, grace_seconds: float) -> None:
-        logger.info("worker %s: stopping; %d jobs have %g s to finish", self._worker_id, self.active_jobs, grace_seconds)
+        logger.info(
+            "worker %s: stopping; %d jobs have %g s to finish",
+            self._worker_id,
+            self.active_jobs,
+            grace_seconds,
+        )
         self._stopping = True
         self._grace_seconds = grace_seconds
         if self._fetcher is not None:
