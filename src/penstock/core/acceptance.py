@@ -84,8 +84,9 @@ def accept(job: Job, priority: int, trace: dict[str, str]) -> AcceptedJob:
 
 def check_duration(seconds: object, what: str, *, allow_zero: bool = True) -> float:
     """Return ``seconds`` if it is a finite duration; raise ``InvalidJobError`` otherwise."""
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if is_number and math.isfinite(seconds) and (seconds > 0 or (allow_zero and seconds == 0)):
-        return float(seconds)
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool):
+        is_allowed = seconds > 0 or (allow_zero and seconds == 0)
+        if is_allowed and math.isfinite(seconds):
+            return float(seconds)
     least = "0 or more" if allow_zero else "more than 0"
     raise InvalidJobError(f"{what} must be {least} seconds, got {seconds!r}")

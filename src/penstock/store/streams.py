@@ -7,9 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
-
-import redis
+from typing import Any
 
 from penstock.core.acceptance import AcceptedJob, accept, check_duration
 from penstock.core.clock import Clock
@@ -22,10 +20,11 @@ from penstock.core.outcomes import Claim, Claimed, Outcome, OutcomeKind
 from penstock.core.queue import JobQueue
 from penstock.core.retry import RetryPolicy
 from penstock.observe.tracing import current_trace
-from penstock.store.connect import Client, byte_client, check_server, open_client, translated
+from penstock.store.connect import Client, byte_client, open_client
 from penstock.store.engine import BATCH, Engine
-from penstock.store.keys import QueueKeys, registry
+from penstock.store.reach import Reach
 from penstock.store.records import claimed_job, load_job
+from penstock.store.statistics import read_stats
 
 BATCHES_IN_FLIGHT = 2
 _FINAL_KINDS: dict[JobStatus, OutcomeKind] = {
@@ -59,10 +58,8 @@ class RedisStreamsQueue(JobQueue):
         self.timings = timings or LeaseTimings()
         self.clock = clock
         self.client = byte_client(redis_client)
-        self.engine = self._bind(self.queue_name)
-        self._engines = {self.queue_name: self.engine}
-        self._ready: set[str] = set()
-        self._checked = False
+        self._reach = Reach(self.client, self.config, self.timings, clock)
+        self.engine = self._reach.engine(self.queue_name)
         self._owns_client = self.client is not redis_client
         self._claimant = new_nonce()
         self._requests: dict[tuple[str, str], str] = {}
@@ -114,7 +111,7 @@ class RedisStreamsQueue(JobQueue):
             by_queue.setdefault(name, []).append(accept(job, priority, trace))
             ids.append(job.id)
         for name, accepted in by_queue.items():
-            await self._send(await self._prepared(name), accepted, delay_ms)
+            await self._send(await self._reach.prepared(name), accepted, delay_ms)
         return ids
 
     async def dequeue(
@@ -126,7 +123,7 @@ class RedisStreamsQueue(JobQueue):
         ends; afterwards another worker may have it and settling answers ``False``.
         """
         check_worker_id(worker_id)
-        engine = await self._prepared(queue_name or self.queue_name)
+        engine = await self._reach.prepared(queue_name or self.queue_name)
         deadline = time.monotonic() + timeout_ms / 1000
         while True:
             claim = await self._claim_one(engine, worker_id)
@@ -179,8 +176,8 @@ class RedisStreamsQueue(JobQueue):
         found = await load_job(self.engine, job_id, self.queue_name)
         if found is not None:
             return found
-        name = await self._find(job_id)
-        return None if name is None else await load_job(self._engine(name), job_id, name)
+        name = await self._reach.find(job_id, but=self.queue_name)
+        return None if name is None else await load_job(self._reach.engine(name), job_id, name)
 
     async def cancel(self, job_id: str) -> bool:
         """Cancel the job: at once if it is not running, else as soon as its handler has stopped.
@@ -191,26 +188,15 @@ class RedisStreamsQueue(JobQueue):
         check_job_id(job_id)
         code = (await self.engine.cancel([job_id]))[0]
         if code == "gone":
-            name = await self._find(job_id)
+            name = await self._reach.find(job_id, but=self.queue_name)
             if name is None:
                 return False
-            code = (await self._engine(name).cancel([job_id]))[0]
+            code = (await self._reach.engine(name).cancel([job_id]))[0]
         return code in ("cancelled", "cancelling")
 
     async def get_queue_stats(self) -> dict[str, int]:
         """Exact counts by status, ``stream_length`` (ready and running jobs), ``pending_in_group``."""
-        keys = self.engine.keys
-        with translated(self.engine.where):
-            pipe = cast("Any", self.client.pipeline(transaction=False))
-            for stream in (keys.stream, keys.stream_high, keys.stream_low, keys.stream_suspects):
-                pipe.xlen(stream)
-            pipe.hgetall(keys.counts)
-            pipe.xlen(keys.dlq)
-            answers = await pipe.execute()
-            in_group = await self._pending_in_group()
-        stats = {"stream_length": sum(answers[:4]), "pending_in_group": in_group, "dead_letters": answers[5]}
-        counted = {name.decode(): int(value) for name, value in answers[4].items()}
-        return stats | {status.value: counted.get(status.value, 0) for status in JobStatus}
+        return await read_stats(self.engine)
 
     async def claim_stale_jobs(self, idle_ms: int) -> int:
         """Put back the jobs whose lease has lapsed and whose holder was silent for ``idle_ms``."""
@@ -235,38 +221,7 @@ class RedisStreamsQueue(JobQueue):
 
     async def prepare(self) -> None:
         """Check the server and register the queue now rather than at the first use."""
-        await self._prepared(self.queue_name)
-
-    def _bind(self, queue_name: str) -> Engine:
-        keys = QueueKeys(self.config.key_prefix, queue_name)
-        return Engine(self.client, keys, self.config, self.timings, self.clock)
-
-    def _engine(self, queue_name: str) -> Engine:
-        engine = self._engines.get(queue_name)
-        if engine is None:
-            engine = self._engines[queue_name] = self._bind(check_queue_name(queue_name))
-        return engine
-
-    async def _prepared(self, queue_name: str) -> Engine:
-        engine = self._engine(queue_name)
-        if queue_name in self._ready:
-            return engine
-        if not self._checked:
-            await check_server(self.client)
-            self._checked = True
-        with translated(engine.where):
-            await cast("Any", self.client.hsetnx(registry(self.config.key_prefix), queue_name, 1))
-            for group in self.config.event_groups:
-                await self._make_event_group(engine, group)
-        self._ready.add(queue_name)
-        return engine
-
-    async def _make_event_group(self, engine: Engine, group: str) -> None:
-        try:
-            await self.client.xgroup_create(engine.keys.events, group, id="0", mkstream=True)
-        except redis.exceptions.ResponseError as error:
-            if "BUSYGROUP" not in str(error):
-                raise
+        await self._reach.prepared(self.queue_name)
 
     async def _send(self, engine: Engine, jobs: Sequence[AcceptedJob], delay_ms: int) -> None:
         batches = [jobs[at : at + BATCH] for at in range(0, len(jobs), BATCH)]
@@ -320,29 +275,6 @@ class RedisStreamsQueue(JobQueue):
         code = (await engine.settle([Outcome(job_id, lease, kind, body, delay_ms)]))[0]
         self._leases.pop(job_id, None)
         return code in ("ok", "already")
-
-    async def _find(self, job_id: str) -> str | None:
-        with translated(self.engine.where):
-            known = await cast("Any", self.client.hkeys(registry(self.config.key_prefix)))
-            names = [name.decode() for name in known if name.decode() != self.queue_name]
-            pipe = cast("Any", self.client.pipeline(transaction=False))
-            for name in names:
-                pipe.exists(self._engine(name).keys.job + job_id)
-            found = await pipe.execute() if names else []
-        return next((name for name, exists in zip(names, found, strict=True) if exists), None)
-
-    async def _pending_in_group(self) -> int:
-        keys = self.engine.keys
-        total = 0
-        for stream in (keys.stream, keys.stream_high, keys.stream_low, keys.stream_suspects):
-            try:
-                total += (await cast("Any", self.client.xpending(stream, self.config.consumer_group)))[
-                    "pending"
-                ]
-            except redis.exceptions.ResponseError as error:
-                if "NOGROUP" not in str(error):
-                    raise
-        return total
 
 
 async def create_redis_queue(
