@@ -36,7 +36,9 @@ class MakeClient(Protocol):
     """Makes a redis-py client of a server or URL; it is closed when the test ends."""
 
     def __call__(
-        self, target: Server | FaultProxy | str, **options: Any
+        self,
+        target: Server | FaultProxy | str,
+        **options: Any,
     ) -> "redis.asyncio.Redis": ...
 
 
@@ -65,9 +67,9 @@ def pytest_asyncio_loop_factories(
 
 
 @pytest.fixture(scope="session", autouse=True)
-def guardian() -> Iterator[Guardian]:
+def guardian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guardian]:
     """The session's directory and its clearing up. Fails the session that leaves a process."""
-    guardian = Guardian()
+    guardian = Guardian([tmp_path_factory.getbasetemp()])
     os.environ.update(guardian.environment)
     yield guardian
     leftovers = guardian.leftovers()

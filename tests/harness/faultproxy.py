@@ -150,7 +150,11 @@ class FaultProxy:
         return next((rule for rule in after if rule.takes(command)), None)
 
     def _add(
-        self, effect: Effect, match: str | Match, times: int | None, delay_seconds: float = 0.0
+        self,
+        effect: Effect,
+        match: str | Match,
+        times: int | None,
+        delay_seconds: float = 0.0,
     ) -> Rule:
         wanted = named(match.upper()) if isinstance(match, str) else match
         rule = Rule(effect, wanted, times, delay_seconds)

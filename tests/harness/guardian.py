@@ -5,7 +5,7 @@ the pipe closes, because the tests ended or because pytest was killed, it kills 
 belongs to the test session and removes the session's directory.
 
 A process belongs to the session when its first environment carries the session's token, or when it
-works inside the session's directory: Redis and Valkey overwrite their environment with their title,
+works inside one of the session's directories: Redis and Valkey overwrite their environment with their title,
 and a process that detached itself has left its group and its parent.
 
 PR_SET_PDEATHSIG would not do: it fires when the starting *thread* ends, is cleared by some of the
@@ -20,11 +20,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 TOKEN_VARIABLE = "PENSTOCK_TEST_SESSION"
 SWEEP_PAUSE_SECONDS = 0.02
+SWEEP_SECONDS = 10.0
 QUIET_SWEEPS = 3
 # Lives as long as the process that used a spawn pool, by design of the standard library.
 TOLERATED = "multiprocessing.resource_tracker"
@@ -38,15 +40,15 @@ class Survivor(NamedTuple):
     test: str
 
 
-def survivors(root: Path, ignore: set[int]) -> list[Survivor]:
-    """All living processes that belong to the session whose directory is `root`."""
+def survivors(root: Path, places: list[Path], ignore: set[int]) -> list[Survivor]:
+    """All living processes of the session that owns `root`, or that work inside `places`."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             pid = int(entry.name)
             environment = (entry / "environ").read_bytes().split(b"\0")
             token = f"{TOKEN_VARIABLE}={root.name}".encode()
-            if pid in ignore or not (token in environment or _works_inside(entry, root)):
+            if pid in ignore or not (token in environment or _works_inside(entry, [root, *places])):
                 continue
             command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
             if command and TOLERATED not in command:
@@ -54,8 +56,9 @@ def survivors(root: Path, ignore: set[int]) -> list[Survivor]:
     return found
 
 
-def _works_inside(process: Path, root: Path) -> bool:
-    return (process / "cwd").readlink().is_relative_to(root)
+def _works_inside(process: Path, places: list[Path]) -> bool:
+    directory = (process / "cwd").readlink()
+    return any(directory.is_relative_to(place) for place in places)
 
 
 def _test_of(environment: list[bytes]) -> str:
@@ -65,12 +68,17 @@ def _test_of(environment: list[bytes]) -> str:
 
 
 class Guardian:
-    """The session's own directory, and the process that clears up behind it."""
+    """The session's own directory, and the process that clears up behind it.
 
-    def __init__(self) -> None:
+    `places` are further directories whose processes are the session's, such as pytest's tmp_path
+    root; their files are left alone.
+    """
+
+    def __init__(self, places: Iterable[Path] = ()) -> None:
+        self._places = [place.resolve() for place in places]
         self.root = Path(tempfile.mkdtemp(prefix="penstock-tests-")).resolve()
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", __file__, str(self.root)],
+            [sys.executable, "-I", "-S", __file__, str(self.root), *map(str, self._places)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -95,7 +103,7 @@ class Guardian:
         """The session's processes that are still there after `patience_seconds`."""
         deadline = time.monotonic() + patience_seconds
         ignore = {os.getpid(), self._process.pid}
-        while left := survivors(self.root, ignore):
+        while left := survivors(self.root, self._places, ignore):
             if time.monotonic() > deadline:
                 return left
             time.sleep(SWEEP_PAUSE_SECONDS)
@@ -108,11 +116,12 @@ class Guardian:
         self._process.wait()
 
 
-def _sweep(root: Path) -> None:
+def _sweep(root: Path, places: list[Path]) -> None:
     """Kill until several looks in a row find nothing: a dying parent may just have forked."""
     quiet = 0
-    while quiet < QUIET_SWEEPS:
-        left = survivors(root, {os.getpid()})
+    deadline = time.monotonic() + SWEEP_SECONDS
+    while quiet < QUIET_SWEEPS and time.monotonic() < deadline:
+        left = survivors(root, places, {os.getpid()})
         for survivor in left:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(survivor.pid, signal.SIGKILL)
@@ -120,11 +129,11 @@ def _sweep(root: Path) -> None:
         time.sleep(SWEEP_PAUSE_SECONDS)
 
 
-def _watch(root: Path) -> None:
+def _watch(root: Path, *places: Path) -> None:
     sys.stdin.buffer.read()
-    _sweep(root)
+    _sweep(root, list(places))
     shutil.rmtree(root, ignore_errors=True)
 
 
 if __name__ == "__main__":
-    _watch(Path(sys.argv[1]))
+    _watch(*map(Path, sys.argv[1:]))

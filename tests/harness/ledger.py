@@ -59,7 +59,9 @@ class Ledger:
         return [entry for entry in found if fact is None or entry["fact"] == fact]
 
     async def until(
-        self, holds: Callable[[list[Entry]], bool], timeout_seconds: float = 15.0
+        self,
+        holds: Callable[[list[Entry]], bool],
+        timeout_seconds: float = 15.0,
     ) -> list[Entry]:
         """Return the entries as soon as `holds` accepts them.
 

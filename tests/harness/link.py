@@ -10,8 +10,10 @@ from tests.harness.rules import NOT_EXECUTED, Command, Effect, Rule
 
 CHUNK_BYTES = 64 * 1024
 HOST = "127.0.0.1"
-# After these, replies no longer come one to a command.
-UNPAIRED = frozenset({"SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "MONITOR"})
+# Answered by messages (one for each channel, pushes in RESP3), never by one reply of their own.
+WITHOUT_REPLY = frozenset(
+    {"SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE"}
+)
 
 
 class Cut(Exception):
@@ -35,13 +37,15 @@ class Link:
     """Two pumps, one a direction, until either side closes or a rule cuts the connection."""
 
     def __init__(
-        self, judge: Judge, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        judge: Judge,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> None:
         self._judge = judge
         self._from_client, self._to_client = reader, writer
         self._waiting: deque[Command] = deque()
         self._silent = False
-        self._paired = True
 
     async def run(self, target_port: int) -> None:
         """Connect to the server and carry traffic until the connection ends on either side."""
@@ -61,7 +65,9 @@ class Link:
         self._to_client.transport.abort()
 
     async def _carry(
-        self, from_server: asyncio.StreamReader, to_server: asyncio.StreamWriter
+        self,
+        from_server: asyncio.StreamReader,
+        to_server: asyncio.StreamWriter,
     ) -> None:
         pumps = {
             asyncio.ensure_future(self._pump_requests(to_server)),
@@ -87,8 +93,8 @@ class Link:
                 if self._judge.arrived(command, begins_trip=not self._waiting) is not None:
                     await to_server.drain()
                     raise Cut
-                self._paired = self._paired and command.name not in UNPAIRED
-                self._waiting.append(command)
+                if command.name not in WITHOUT_REPLY:
+                    self._waiting.append(command)
                 to_server.write(request)
             await to_server.drain()
 
@@ -97,13 +103,8 @@ class Link:
         while chunk := await from_server.read(CHUNK_BYTES):
             await self._judge.flowing()
             buffer += chunk
-            if self._paired:
-                for reply in take_values(buffer):
-                    await self._pass_on(reply)
-            else:
-                self._send(bytes(buffer))
-                buffer.clear()
-                self._waiting.clear()
+            for reply in take_values(buffer):
+                await self._pass_on(reply)
             await self._to_client.drain()
 
     async def _pass_on(self, reply: bytes) -> None:
@@ -113,7 +114,8 @@ class Link:
                 rule = self._judge.answered(command)
                 if rule is not None:
                     await self._obey(rule)
-        self._send(reply)
+        if not self._silent:
+            self._to_client.write(reply)
 
     async def _obey(self, rule: Rule) -> None:
         match rule.effect:
@@ -125,10 +127,6 @@ class Link:
                 await rule.released()
             case Effect.DELAY:
                 await asyncio.sleep(rule.delay_seconds)
-
-    def _send(self, data: bytes) -> None:
-        if not self._silent:
-            self._to_client.write(data)
 
 
 async def _close(writer: asyncio.StreamWriter) -> None:

@@ -157,12 +157,13 @@ class ProcessStarter:
             words += ["--concurrency", str(concurrency)]
         if url is not None:
             words += ["--redis-url", url]
-        return await self.python(
-            "-m", "penstock", "worker", *words, *extra, environment=environment
-        )
+        command = ("-m", "penstock", "worker", *words, *extra)
+        return await self.python(*command, environment=environment)
 
     async def python(
-        self, *words: str, environment: Mapping[str, str] | None = None
+        self,
+        *words: str,
+        environment: Mapping[str, str] | None = None,
     ) -> ManagedProcess:
         """Start this Python with the given arguments; `tests` and `penstock` can be imported."""
         process = await asyncio.create_subprocess_exec(

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import redis
@@ -13,9 +14,10 @@ import redis.asyncio
 
 from tests.conftest import MakeClient
 from tests.harness.binaries import ServerMissing, server_binary
+from tests.harness.fleet import ServerFleet
 from tests.harness.guardian import Guardian
 from tests.harness.processes import REPOSITORY
-from tests.harness.servers import Server, ServerFailed
+from tests.harness.servers import Server, ServerFailed, ServerOptions
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -39,11 +41,13 @@ class TestServers:
         version = facts.get("valkey_version", facts["redis_version"])
         assert f"{name}-{version}".startswith(server.version[:-1]), facts
         assert facts["process_id"] == server.pid
-        await redis_client.set("left behind", 1)
 
-    def test_the_shared_server_is_empty_again(self, server: Server) -> None:
-        assert server.command("DBSIZE") == 0
+    def test_the_shared_server_comes_back_empty(self, server: Server, fleet: ServerFleet) -> None:
         server.command("SET", "left behind", 1)
+        digest = server.command("SCRIPT", "LOAD", "return 1")
+        assert fleet.shared(server.version) is server
+        assert server.command("DBSIZE") == 0
+        assert server.command("SCRIPT", "EXISTS", digest) == [False]
 
     def test_a_missing_server_says_what_to_do(self, monkeypatch: pytest.MonkeyPatch) -> None:
         server_binary.cache_clear()
@@ -96,6 +100,7 @@ class TestServers:
 
 SESSION = """
 import os, subprocess, time
+from tests.harness.fleet import ServerFleet
 from tests.harness.guardian import Guardian
 from tests.harness.servers import Server, ServerOptions
 guardian = Guardian()
@@ -143,6 +148,15 @@ class TestGuardian:
         wait_for_end(guard)
         assert not any(directory.iterdir())
 
+    def test_a_server_in_a_tmp_path_is_the_sessions_too(self, tmp_path: Path) -> None:
+        own = Guardian([tmp_path])
+        server = Server("valkey-9", tmp_path, ServerOptions())
+        server.start()
+        assert [survivor.pid for survivor in own.leftovers(patience_seconds=0)] == [server.pid]
+        own.close()
+        assert not server.running
+        assert (tmp_path / "server.log").exists()
+
     def test_what_outlives_its_test_is_named(self) -> None:
         own = Guardian()
         sleeper = subprocess.Popen(
@@ -156,7 +170,8 @@ class TestGuardian:
         assert not own.root.exists()
 
     def test_stray_tasks_lost_errors_and_left_processes_fail_a_session(
-        self, guardian: Guardian
+        self,
+        guardian: Guardian,
     ) -> None:
         file = guardian.directory("careless") / "test_careless.py"
         file.write_text(CARELESS)

@@ -51,7 +51,8 @@ async def test_lines_ledger_and_end(processes: ProcessStarter, ledger: Ledger) -
 
 
 async def test_frozen_parts_stand_still_and_go_on(
-    processes: ProcessStarter, ledger: Ledger
+    processes: ProcessStarter,
+    ledger: Ledger,
 ) -> None:
     family = await processes.python("-c", FAMILY)
     await ledger.until(lambda entries: {entry["who"] for entry in entries} >= {"a", "b"})

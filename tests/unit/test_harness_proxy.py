@@ -15,10 +15,13 @@ from tests.harness.servers import Server
 from tests.harness.waiting import WaitTimeout
 
 SHORT_SECONDS = 0.3
+NULL = b"_\r\n"
 
 
 async def test_passes_and_counts(
-    server: Server, proxy: FaultProxy, make_client: MakeClient
+    server: Server,
+    proxy: FaultProxy,
+    make_client: MakeClient,
 ) -> None:
     client = make_client(proxy)
     await client.set("large", "x" * 1_000_000)
@@ -47,6 +50,20 @@ async def test_messages_nobody_asked_for_pass(
         assert (await pubsub.get_message(timeout=5) or {})["type"] == "subscribe"
         await client.publish("news", "hello")
         assert (await pubsub.get_message(timeout=5) or {})["data"] == "hello"
+
+
+async def test_pushes_are_not_taken_for_replies(proxy: FaultProxy) -> None:
+    cut = proxy.cut_after("GET")
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+    writer.write(b"HELLO 3\r\nSUBSCRIBE news\r\nPUBLISH news hello\r\nINCR number\r\nGET key\r\n")
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    await cut.hit()
+    _, _, messages = answer.partition(b"subscribe")
+    assert b"hello" in messages
+    assert messages.count(b":1\r\n") == 3, "the subscription and the replies of PUBLISH and INCR"
+    assert not messages.endswith(NULL)
+    writer.close()
 
 
 async def test_a_swallowed_reply_belongs_to_a_command_that_ran(
@@ -93,16 +110,21 @@ async def test_holds_a_reply_until_released(proxy: FaultProxy, make_client: Make
     assert await client.get("another connection") == "is free"
 
 
-async def test_stalls_cuts_and_refuses(proxy: FaultProxy, make_client: MakeClient) -> None:
+async def test_stalls_cuts_and_refuses(
+    target: Server,
+    proxy: FaultProxy,
+    make_client: MakeClient,
+) -> None:
     client = make_client(proxy, socket_timeout=SHORT_SECONDS)
     await client.set("key", "value")
     proxy.stall()
     with pytest.raises(redis.TimeoutError):
-        await client.get("key")
+        await client.set("key", "on the old connection")
     with pytest.raises(redis.TimeoutError):
-        await client.get("key")
+        await client.set("key", "on a new connection")
+    assert target.command("GET", "key") == "value"
     proxy.flow()
-    assert await client.get("key") == "value"
+    await client.set("key", "value")
     waiting = asyncio.ensure_future(make_client(proxy).blpop(["never"], 0))
     await proxy.saw("BLPOP")
     await proxy.cut()
