@@ -19,6 +19,7 @@ _LOG_LIMIT_BYTES = 1 << 20
 _TAIL_BYTES = 4096
 _TAIL_LINES = 8
 _OTHERS_MAY_WRITE = 0o022
+_EMPTY = '""'
 
 #: What may be changed by a caller. Durable to the second, small in memory, and never evicting.
 DEFAULT_SETTINGS = {
@@ -164,9 +165,6 @@ class DataDirectory:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
         draft.replace(path)
-
-
-_EMPTY = '""'
 
 
 def checked(settings: Mapping[str, str]) -> dict[str, str]:
