@@ -103,7 +103,7 @@ class QueueConfig(BaseSettings):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise ConfigurationError(_explain(error, type(self))) from None
+            raise ConfigurationError(explain(error, type(self))) from None
 
     @property
     def ttl_ms(self) -> int:
@@ -111,7 +111,8 @@ class QueueConfig(BaseSettings):
         return self.max_job_ttl_days * 86_400_000
 
 
-def _explain(error: ValidationError, model: type[BaseSettings]) -> str:
+def explain(error: ValidationError, model: type[BaseSettings]) -> str:
+    """What is wrong with each setting, in one line; values of fields with ``repr=False`` stay hidden."""
     lines = []
     for problem in error.errors():
         name = str(problem["loc"][0]) if problem["loc"] else "settings"
@@ -120,8 +121,19 @@ def _explain(error: ValidationError, model: type[BaseSettings]) -> str:
             hint = f"; did you mean {close[0]!r}?" if close else f"; known are {sorted(model.model_fields)}"
             lines.append(f"unknown setting {name!r}{hint}")
         else:
-            lines.append(f"{name}: {problem['msg']}, got {problem['input']!r}")
+            given = f", got {problem['input']!r}" if _may_be_shown(problem["loc"], model) else ""
+            lines.append(f"{name}: {problem['msg']}{given}")
     return "; ".join(lines)
+
+
+def _may_be_shown(place: tuple[int | str, ...], model: type[BaseSettings]) -> bool:
+    """Whether the value at ``place`` is no secret; the settings as a whole may hold some."""
+    for name, field in model.model_fields.items():
+        alias = field.validation_alias
+        known = alias.choices if isinstance(alias, AliasChoices) else [alias]
+        if place and place[0] in {name, *(choice for choice in known if isinstance(choice, str))}:
+            return field.repr
+    return False
 
 
 @dataclass(frozen=True, slots=True)

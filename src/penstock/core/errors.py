@@ -9,6 +9,7 @@ PenstockError
 │   └── NewerFormatError          it was stored by a newer version of Penstock
 ├── QueueUnavailableError         the server does not answer; try again    (also ConnectionError)
 │   └── EventsBacklogError        history lags behind: recorded jobs are refused until it catches up
+├── HistoryUnavailableError       PostgreSQL does not answer; try again    (also ConnectionError)
 ├── StoreError                    the server refused a command, and waiting will not cure it
 ├── UnsafeServerError             the server would lose jobs, or is too old
 ├── EmbeddedServerError           the embedded server cannot be started
@@ -67,6 +68,10 @@ class QueueUnavailableError(PenstockError, ConnectionError):
 
 class EventsBacklogError(QueueUnavailableError):
     """The events stream is at its cap because history lags; recorded jobs are refused meanwhile."""
+
+
+class HistoryUnavailableError(PenstockError, ConnectionError):
+    """PostgreSQL, which keeps the history of runs, cannot be reached or cannot take commands now."""
 
 
 class StoreError(PenstockError):
