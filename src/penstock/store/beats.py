@@ -26,9 +26,11 @@ class BeatLine:
         self._keep_ms = given["keep_ms"]
         self._timings = timings
         self._where = "the server"
+        self._now_ms: int | None = None
 
-    def beat(self, leases: Sequence[tuple[str, str]]) -> Beat:
+    def beat(self, leases: Sequence[tuple[str, str]], now_ms: int | None = None) -> Beat:
         """Renew all leases, 64 a call; at least one call, which also writes the pulse."""
+        self._now_ms = now_ms
         lost: list[str] = []
         cancelled: list[str] = []
         once = renewal(self._timings, *self._who, starting=False)
@@ -52,7 +54,10 @@ class BeatLine:
         script = load(name)
         with translated(self._where):
             send = self._client.register_script(script.source)
-            return send(script.keys_of(self._keys), script.arguments(once | {"now_ms": ""}, each))
+            return send(
+                script.keys_of(self._keys),
+                script.arguments(once | {"now_ms": "" if self._now_ms is None else self._now_ms}, each),
+            )
 
 
 def describe_beat_line(

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable
 from typing import NamedTuple
 
-_TURNS, _SERIAL, _VERSION, _LENGTH = 0, 1, 2, 3
+_TURNS, _SERIAL, _VERSION, _LENGTH, _NOW = 0, 1, 2, 3, 4
 _HEADER_BYTES = 64
 BYTES_A_LEASE = 320
 
@@ -56,9 +56,15 @@ class BeatBoard:
         """Say whose code is on the loop's stack: an attempt's serial, or 0."""
         self._words[_SERIAL] = serial
 
-    def turn(self) -> None:
-        """Say that the event loop has turned once more."""
+    def turn(self, now_ms: int | None) -> None:
+        """Say that the event loop has turned once more; ``now_ms`` is a test's clock, if there is one."""
         self._words[_TURNS] += 1
+        self._words[_NOW] = now_ms or 0
+
+    @property
+    def now_ms(self) -> int | None:
+        """The time scripts are to use, ``None`` for the server's own."""
+        return self._words[_NOW] or None
 
     @property
     def turns(self) -> int:

@@ -61,7 +61,7 @@ class BeatProcess:
         if self._is_stalled():
             self._let_all_go()
         leases = [held for held in self._leases if (held.id, held.lease) not in self._let_go]
-        beat = self._line.beat([(held.id, held.lease) for held in leases])
+        beat = self._line.beat([(held.id, held.lease) for held in leases], self._board.now_ms)
         by_id = {held.id: held.lease for held in leases}
         if beat.superseded:
             tell(superseded=True)

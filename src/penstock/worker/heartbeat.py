@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from penstock.core.clock import Clock
 from penstock.core.config import LeaseTimings
 from penstock.core.errors import HeartbeatError, WorkerError, WorkerSupersededError
 from penstock.worker.beat_board import BeatBoard, line
@@ -34,12 +35,14 @@ class Heartbeat:
         beat_line: dict[str, Any],
         timings: LeaseTimings,
         holdings: Holdings,
+        clock: Clock,
         give_up: Callable[[WorkerError], None],
     ) -> None:
         """``give_up`` is called when this worker can or may not go on."""
         self._beat_line = beat_line
         self._timings = timings
         self._holdings = holdings
+        self._clock = clock
         self._give_up = give_up
         self.board = BeatBoard.create(4 * holdings.max_concurrent + 256)
         self._process: asyncio.subprocess.Process | None = None
@@ -94,7 +97,7 @@ class Heartbeat:
         self.board.close()
 
     def _tick(self) -> None:
-        self.board.turn()
+        self.board.turn(self._clock.script_time_ms())
         self.post()
         self._ticker = asyncio.get_running_loop().call_later(self._tick_seconds, self._tick)
 

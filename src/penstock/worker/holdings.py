@@ -66,8 +66,16 @@ class Holdings:
             return 0
         return self.max_concurrent - self.running
 
-    def add(self, claimed: Claimed) -> Holding:
-        """Note a claimed job; its handler is about to run."""
+    def add(self, claimed: Claimed) -> Holding | None:
+        """Note a claimed job whose handler is about to run; ``None`` if it is held under this very lease.
+
+        A job that is held under an older lease was lost without our noticing: that attempt is stopped.
+        """
+        older = self.by_id.get(claimed.id)
+        if older is not None:
+            if older.claimed.lease == claimed.lease:
+                return None
+            older.stop("lost")
         self._serial += 1
         holding = Holding(claimed, self._serial)
         self.by_id[claimed.id] = holding

@@ -153,7 +153,9 @@ class Worker:
         line = describe_beat_line(
             self._engine, self._queue.queue_name, self._worker_id, self._incarnation, info
         )
-        self._heartbeat = Heartbeat(line, self._engine.timings, self._holdings, self._give_up)
+        self._heartbeat = Heartbeat(
+            line, self._engine.timings, self._holdings, self._engine.clock, self._give_up
+        )
         reporter, promoter, janitor = Reporter(self._engine), Promoter(self._engine), Janitor(self._engine)
         self._room = AttemptRoom(
             self._engine,
@@ -181,7 +183,7 @@ class Worker:
 
     def _begin(self, jobs: list[Claimed]) -> None:
         assert self._heartbeat is not None  # noqa: S101 - the fetcher runs only after it was made
-        fresh = [self._holdings.add(claimed) for claimed in jobs if claimed.id not in self._holdings.by_id]
+        fresh = [holding for claimed in jobs if (holding := self._holdings.add(claimed)) is not None]
         # On the board before a handler runs: a handler that blocks at once must find its lease renewed.
         self._heartbeat.post()
         create_task = asyncio.get_running_loop().create_task
