@@ -15,7 +15,7 @@ check_links(document, exists)            # links that lead nowhere; `exists` loo
 The stop words and abbreviations are English; text in other languages is handled, only less well.
 """
 
-from penstock.executors.documents.formats import TextFormat, decode_text, guess_format
+from penstock.executors.documents.formats import TextFormat, decode_text, guess_format, seems_binary
 from penstock.executors.documents.keywords import KeyWord, key_words
 from penstock.executors.documents.links import DanglingLink, LinkReport, check_links
 from penstock.executors.documents.prose import Block, Document, prose_blocks
@@ -36,6 +36,7 @@ __all__ = [
     "guess_format",
     "key_words",
     "prose_blocks",
+    "seems_binary",
     "split_sentences",
     "summarise",
 ]

@@ -57,6 +57,11 @@ def guess_format(file_name: str) -> TextFormat:
     return _FORMAT_BY_SUFFIX.get(path.suffix.lower(), TextFormat.PLAIN)
 
 
+def seems_binary(head: bytes) -> bool:
+    """Say from the first bytes of a file whether the whole is worth decoding as text."""
+    return _marked_encoding(head) is None and _CONTROL_CHARACTERS.search(head) is not None
+
+
 def decode_text(data: bytes) -> str | None:
     """Decode a file's bytes, or return None when they are not text.
 
@@ -64,9 +69,9 @@ def decode_text(data: bytes) -> str | None:
     Western texts are in. Bytes with control characters that no text has (NUL among them) are
     binary. Line ends come back as a single newline.
     """
-    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), None)
-    if encoding is None and _CONTROL_CHARACTERS.search(data):
+    if seems_binary(data):
         return None
+    encoding = _marked_encoding(data)
     for candidate in (encoding,) if encoding else ("utf-8", "cp1252"):
         try:
             text = data.decode(candidate)
@@ -74,3 +79,7 @@ def decode_text(data: bytes) -> str | None:
             continue
         return text.replace("\r\n", "\n").replace("\r", "\n")
     return None
+
+
+def _marked_encoding(data: bytes) -> str | None:
+    return next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), None)

@@ -1,0 +1,33 @@
+"""Options that several commands share, and running a command's coroutine."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+Value = TypeVar("Value")
+
+QueueOption = Annotated[str, typer.Option("--queue", "-q", metavar="NAME", help="The queue's name.")]
+RedisUrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--redis-url",
+        metavar="URL",
+        help="Server to use instead of the one in PENSTOCK_REDIS_URL or REDIS_URL.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def run(coroutine: Coroutine[Any, Any, Value]) -> Value:
+    """Run a coroutine to its end on the fastest event loop that is installed."""
+    import asyncio
+
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(coroutine)
+    return uvloop.run(coroutine)
