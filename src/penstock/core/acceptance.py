@@ -18,6 +18,7 @@ from penstock.core.job import Job
 from penstock.core.names import check_job_id, check_job_type
 
 LARGEST_ATTEMPTS = 1000
+LONGEST_DURATION_SECONDS = 10 * 366 * 86_400
 
 
 class AcceptedJob(NamedTuple):
@@ -46,19 +47,8 @@ def accept(job: Job, priority: int, trace: dict[str, str]) -> AcceptedJob:
 
     A ``priority`` other than 0 wins over the job's own; ``trace`` is used if the job has none.
     """
-    check_job_id(job.id)
-    check_job_type(job.type)
     chosen = priority or job.priority
-    if type(chosen) is not int:
-        raise InvalidJobError(f"priority must be an integer, got {chosen!r}")
-    if type(job.max_attempts) is not int or not 1 <= job.max_attempts <= LARGEST_ATTEMPTS:
-        raise InvalidJobError(
-            f"max_attempts must be an integer from 1 to {LARGEST_ATTEMPTS}, got {job.max_attempts!r}"
-        )
-    if job.timeout_seconds is not None:
-        check_duration(job.timeout_seconds, "timeout_seconds", allow_zero=False)
-    if not isinstance(job.metadata, dict):
-        raise InvalidJobError(f"metadata must be a dict, got {type(job.metadata).__name__}")
+    _check_fields(job, chosen)
     spec = JobSpec(
         format=SPEC_FORMAT,
         type=job.type,
@@ -82,11 +72,43 @@ def accept(job: Job, priority: int, trace: dict[str, str]) -> AcceptedJob:
     return AcceptedJob(job.id, encoded, lane_of(chosen), job.record, job.max_attempts, apart)
 
 
+def _check_fields(job: Job, priority: object) -> None:
+    """Refuse a value that a worker could not read back, before it is stored."""
+    check_job_id(job.id)
+    check_job_type(job.type)
+    if type(priority) is not int:
+        raise InvalidJobError(f"priority must be an integer, got {priority!r}")
+    if type(job.max_attempts) is not int or not 1 <= job.max_attempts <= LARGEST_ATTEMPTS:
+        raise InvalidJobError(
+            f"max_attempts must be an integer from 1 to {LARGEST_ATTEMPTS}, got {job.max_attempts!r}"
+        )
+    if job.timeout_seconds is not None:
+        check_duration(job.timeout_seconds, "timeout_seconds", allow_zero=False)
+    if type(job.record) is not bool:
+        raise InvalidJobError(f"record must be True or False, got {job.record!r}")
+    if not isinstance(job.created_at, int | float) or not math.isfinite(job.created_at):
+        raise InvalidJobError(f"created_at must be seconds since the epoch, got {job.created_at!r}")
+    if not isinstance(job.metadata, dict):
+        raise InvalidJobError(f"metadata must be a dict, got {type(job.metadata).__name__}")
+    if job.partition_key is not None and not isinstance(job.partition_key, str):
+        raise InvalidJobError(f"partition_key must be a string, got {job.partition_key!r}")
+    if job.trace and not _is_text_map(job.trace):
+        raise InvalidJobError(f"trace must be a dict of strings, got {job.trace!r}")
+
+
+def _is_text_map(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(name, str) and isinstance(text, str) for name, text in value.items()
+    )
+
+
 def check_duration(seconds: object, what: str, *, allow_zero: bool = True) -> float:
-    """Return ``seconds`` if it is a finite duration; raise ``InvalidJobError`` otherwise."""
+    """Return ``seconds`` if it is a duration of at most ten years; raise ``InvalidJobError`` otherwise."""
     if isinstance(seconds, int | float) and not isinstance(seconds, bool):
         is_allowed = seconds > 0 or (allow_zero and seconds == 0)
-        if is_allowed and math.isfinite(seconds):
+        if is_allowed and seconds <= LONGEST_DURATION_SECONDS:
             return float(seconds)
     least = "0 or more" if allow_zero else "more than 0"
-    raise InvalidJobError(f"{what} must be {least} seconds, got {seconds!r}")
+    raise InvalidJobError(
+        f"{what} must be {least} seconds and at most {LONGEST_DURATION_SECONDS} (ten years), got {seconds!r}"
+    )

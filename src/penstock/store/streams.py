@@ -26,7 +26,6 @@ from penstock.store.reach import Reach
 from penstock.store.records import claimed_job, load_job
 from penstock.store.statistics import read_stats
 
-BATCHES_IN_FLIGHT = 2
 _FINAL_KINDS: dict[JobStatus, OutcomeKind] = {
     JobStatus.COMPLETED: "complete",
     JobStatus.FAILED: "fail",
@@ -107,7 +106,7 @@ class RedisStreamsQueue(JobQueue):
         by_queue: dict[str, list[AcceptedJob]] = {}
         ids = []
         for job in jobs:
-            name = queue_name or job.queue_name or self.queue_name
+            name = check_queue_name(queue_name or job.queue_name or self.queue_name)
             by_queue.setdefault(name, []).append(accept(job, priority, trace))
             ids.append(job.id)
         for name, accepted in by_queue.items():
@@ -224,17 +223,12 @@ class RedisStreamsQueue(JobQueue):
         await self._reach.prepared(self.queue_name)
 
     async def _send(self, engine: Engine, jobs: Sequence[AcceptedJob], delay_ms: int) -> None:
-        batches = [jobs[at : at + BATCH] for at in range(0, len(jobs), BATCH)]
-        for at in range(0, len(batches), BATCHES_IN_FLIGHT):
-            answers = await asyncio.gather(
-                *(engine.enqueue(batch, delay_ms) for batch in batches[at : at + BATCHES_IN_FLIGHT])
+        if "backlog" in await engine.enqueue_in_order(jobs, delay_ms):
+            raise EventsBacklogError(
+                f"recorded jobs are refused: the events stream of {engine.keys.base} holds "
+                f"{self.config.max_events:,} facts that history has not read; "
+                "start a keeper or raise max_events"
             )
-            if any("backlog" in codes for codes in answers):
-                raise EventsBacklogError(
-                    f"recorded jobs are refused: the events stream of {engine.keys.base} holds "
-                    f"{self.config.max_events:,} facts that history has not read; "
-                    "start a keeper or raise max_events"
-                )
 
     async def _claim_one(self, engine: Engine, worker_id: str) -> Claim:
         place = (engine.keys.base, worker_id)
