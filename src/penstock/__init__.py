@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from penstock.store.status import JobStatusTracker as JobStatusTracker
     from penstock.store.streams import RedisStreamsQueue as RedisStreamsQueue
     from penstock.store.streams import create_redis_queue as create_redis_queue
+    from penstock.webhooks.worker import WebhookDeliveryWorker as WebhookDeliveryWorker
+    from penstock.webhooks.worker import enqueue_webhook_delivery as enqueue_webhook_delivery
     from penstock.worker.context import JobContext as JobContext
     from penstock.worker.handlers import in_process as in_process
     from penstock.worker.worker import Worker as Worker
@@ -69,9 +71,11 @@ _HOMES = {
     "StepMismatchError": "core.errors",
     "TRANSITIONS": "core.job",
     "UnsafeServerError": "core.errors",
+    "WebhookDeliveryWorker": "webhooks.worker",
     "Worker": "worker.worker",
     "create_debate_job": "executors.debate",
     "create_redis_queue": "store.streams",
+    "enqueue_webhook_delivery": "webhooks.worker",
     "get_debate_payload": "executors.debate",
     "get_queue_config": "core.config",
     "in_process": "worker.handlers",
@@ -105,9 +109,11 @@ __all__ = [
     "StepMismatchError",
     "TRANSITIONS",
     "UnsafeServerError",
+    "WebhookDeliveryWorker",
     "Worker",
     "create_debate_job",
     "create_redis_queue",
+    "enqueue_webhook_delivery",
     "get_debate_payload",
     "get_queue_config",
     "in_process",

@@ -6,13 +6,17 @@ PenstockError
 ├── InvalidJobError               a job cannot be accepted                 (also ValueError)
 │   ├── PayloadNotSerializableError   it is not JSON                        (also TypeError)
 │   ├── PayloadTooLargeError      its JSON is above the limit
-│   └── NewerFormatError          it was stored by a newer version of Penstock
+│   ├── NewerFormatError          it was stored by a newer version of Penstock
+│   └── EgressRefusedError        its webhook would go where webhooks may not go
 ├── QueueUnavailableError         the server does not answer; try again    (also ConnectionError)
 │   └── EventsBacklogError        history lags behind: recorded jobs are refused until it catches up
 ├── HistoryUnavailableError       PostgreSQL does not answer; try again    (also ConnectionError)
 ├── StoreError                    the server refused a command, and waiting will not cure it
 ├── UnsafeServerError             the server would lose jobs, or is too old
 ├── EmbeddedServerError           the embedded server cannot be started
+├── ModelUnavailableError         a model's provider failed; try again      (also ConnectionError)
+├── ModelRefusedError             a model's provider refused the request   (also ValueError)
+├── GoalFailedError               an agent cannot reach its goal           (also ValueError)
 ├── LeaseLostError                this worker may no longer write for the job
 ├── StepError                     a durable step cannot be taken
 │   ├── StepMismatchError         a stored step was made from other inputs
@@ -21,6 +25,9 @@ PenstockError
 ├── HandlerError                  a handler broke its side of the contract
 │   ├── UnknownJobTypeError       no handler here is called for this type
 │   └── ResultNotSerializableError    a handler returned what is not JSON
+├── WebhookError                  a webhook could not be delivered
+│   ├── DeliveryFailedError       the receiver did not take it now; try again  (also ConnectionError)
+│   └── DeliveryRejectedError     the receiver will not take it               (also ValueError)
 ├── RetryLater                    raised by handlers: try again after that many seconds
 └── WorkerError                   a worker cannot go on
     ├── WorkerSupersededError     a newer process took this worker id
@@ -58,6 +65,10 @@ class NewerFormatError(InvalidJobError):
     """A stored job has a format that this version cannot read; a newer worker can."""
 
 
+class EgressRefusedError(InvalidJobError):
+    """A URL is not one that webhooks may be sent to; the message says why. Never tried again."""
+
+
 class QueueUnavailableError(PenstockError, ConnectionError):
     """The server cannot be reached or cannot take commands now.
 
@@ -84,6 +95,23 @@ class UnsafeServerError(PenstockError):
 
 class EmbeddedServerError(PenstockError):
     """The embedded server cannot be found, started or stopped."""
+
+
+class ModelUnavailableError(PenstockError, ConnectionError):
+    """A model's provider is overloaded, failed or answered nonsense; the same request may work later."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        """``retry_after`` is the wait in seconds that the provider asked for, if it did."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ModelRefusedError(PenstockError, ValueError):
+    """A model's provider refused the request, and would refuse it again: a key, a name, the request."""
+
+
+class GoalFailedError(PenstockError, ValueError):
+    """An agent cannot reach its goal; the message says why. Trying again would end the same way."""
 
 
 class LeaseLostError(PenstockError):
@@ -116,6 +144,23 @@ class UnknownJobTypeError(HandlerError):
 
 class ResultNotSerializableError(HandlerError, TypeError):
     """A handler returned a value that is not JSON, or one above the limit."""
+
+
+class WebhookError(PenstockError):
+    """A webhook could not be delivered; the message names the receiver's host, never the whole URL."""
+
+
+class DeliveryFailedError(WebhookError, ConnectionError):
+    """The receiver did not answer, or asked for a later try."""
+
+    def __init__(self, message: str, retry_after: float | str) -> None:
+        """``retry_after`` is the wait in seconds, or a ``Retry-After`` header as it came."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class DeliveryRejectedError(WebhookError, ValueError):
+    """The receiver answered that it does not want this delivery. Never tried again."""
 
 
 class RetryLater(PenstockError):  # noqa: N818 - a request, raised by handlers, rather than a fault

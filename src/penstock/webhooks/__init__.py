@@ -1,0 +1,1 @@
+"""Webhooks: what has happened to runs, signed and sent to those who asked to be told."""
