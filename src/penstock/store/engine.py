@@ -97,10 +97,13 @@ class Engine:
         request_id: str,
         count: int,
         *,
-        lease_ms: int | None = None,
+        unrenewed_ms: int | None = None,
         suspect_seats: int = 1,
     ) -> Claim:
-        """Take up to ``count`` jobs; the same ``request_id`` again returns the same batch."""
+        """Take up to ``count`` jobs; the same ``request_id`` again returns the same batch.
+
+        ``unrenewed_ms`` is the length of a lease that no heartbeat will renew.
+        """
         reply = await self._call(
             "claim",
             {
@@ -108,7 +111,8 @@ class Engine:
                 "consumer": consumer,
                 "request_id": request_id,
                 "count": min(count, BATCH),
-                "lease_ms": self.timings.lease_ms if lease_ms is None else lease_ms,
+                "lease_ms": self.timings.lease_ms if unrenewed_ms is None else unrenewed_ms,
+                "unrenewed": "" if unrenewed_ms is None else "1",
                 "suspect_seats": suspect_seats,
                 "beat_ms": self.timings.beat_ms,
                 "amnesty_ms": self.timings.lease_ms,
@@ -142,7 +146,8 @@ class Engine:
 
     async def promote(self) -> tuple[int, int | None]:
         """Move due jobs to their lanes: how many, and the time in ms until the next is due."""
-        promoted, due = await self._call("promote", {"keep_ms": self.keep_ms, "most": BATCH})
+        once = {"group": self.config.consumer_group, "keep_ms": self.keep_ms, "most": BATCH}
+        promoted, due = await self._call("promote", once)
         return promoted, None if due < 0 else due
 
     async def cancel(self, ids: Sequence[str]) -> list[str]:

@@ -236,7 +236,7 @@ class RedisStreamsQueue(JobQueue):
             # A request whose reply was lost is repeated, so that the job it took is not stranded.
             request = self._requests.setdefault(place, new_nonce())
             claim = await engine.claim(
-                f"{worker_id}:{self._claimant}", request, 1, lease_ms=self.config.claim_idle_ms
+                f"{worker_id}:{self._claimant}", request, 1, unrenewed_ms=self.config.claim_idle_ms
             )
             del self._requests[place]
             return claim

@@ -50,7 +50,8 @@ class Auditor:
         return put_back
 
     async def _mend(self, ids: list[str]) -> int:
-        once = {"keep_ms": self._engine.keep_ms, "lease_ms": self._engine.timings.lease_ms}
+        config, timings = self._engine.config, self._engine.timings
+        once = {"group": config.consumer_group, "keep_ms": self._engine.keep_ms, "lease_ms": timings.lease_ms}
         answers = await self._engine.call("mend", once, [(job_id,) for job_id in ids])
         for job_id, answer in zip(ids, answers, strict=True):
             if answer.startswith(b"!"):

@@ -5,7 +5,8 @@
 --
 -- KEYS stream stream_high stream_low stream_suspects leases scheduled counts index dlq events credits
 --      bell pulse amnesty job payload result steps claim
--- ARGV now_ms group consumer request_id count lease_ms suspect_seats beat_ms amnesty_ms keep_ms
+-- ARGV now_ms group consumer request_id count lease_ms unrenewed suspect_seats beat_ms amnesty_ms
+--      keep_ms
 -- USES clock tally bell state lanes leave record finish quarantine lapse pulse
 -- RETURNS {wake_ms, scheduled_ms, id, lease, spec, attempt, crashes, steps, …}: the times until the next lapse
 --         and the next due job, -1 for none and when the batch is full; then six entries a job
@@ -45,6 +46,11 @@ local function take(id, state)
   state.lease = (state.attempt + state.releases) .. ':' .. request_id
   redis.call('HSET', job .. id, 'status', 'processing', 'lease', state.lease, 'attempt', state.attempt,
     'worker', consumer, 'started_at', now)
+  if unrenewed == '1' then
+    redis.call('HSET', job .. id, 'unrenewed', '1')
+  elseif state.unrenewed then
+    redis.call('HDEL', job .. id, 'unrenewed')
+  end
   move(state.status, 'processing')
   leased[#leased + 1] = now + tonumber(lease_ms)
   leased[#leased + 1] = id
@@ -54,17 +60,17 @@ local function take(id, state)
   hand_over(id, state)
 end
 
-local function take_lapsed(id)
+local function take_lapsed(id, lapsed_at)
   local state, problem = read(id)
   if problem == 'gone' then redis.call('ZREM', leases, id) return end
   if problem then quarantine(id, 'processing') return end
   if state.status == 'processing' then
-    if charge_crash(id, state) == 'ended' then return end
-    redis.pcall('XCLAIM', lanes[state.lane] or stream, group, consumer, 0, state.message_id or '0-0', 'JUSTID')
+    if is_spared(state, lapsed_at) or charge_crash(id, state) == 'ended' then return end
   elseif state.status ~= 'pending' then
     redis.call('ZREM', leases, id)
     return
   end
+  redis.pcall('XCLAIM', lanes[state.lane] or stream, group, consumer, 0, state.message_id or '0-0', 'JUSTID')
   if state.crashes >= SUSPECT_CRASHES and seats <= 0 then
     seat_among_suspects(id, state)
   else
@@ -127,7 +133,7 @@ local function drain_by_credits()
     end
     local all_dry = dry.high and dry.normal and dry.low
     if spent and not all_dry then
-      local rounds = math.max(1, math.ceil((wanted - #taken) / ROUND))
+      local rounds = math.max(1, math.floor((wanted - #taken) / ROUND))
       for _, weight in ipairs(WEIGHTS) do left[weight[1]] = weight[2] * rounds end
     end
   until all_dry or #taken >= wanted
@@ -136,12 +142,10 @@ end
 
 if repeat_earlier_claim() then return reply end
 
-local first_lapse = redis.call('ZRANGE', leases, 0, 0, 'WITHSCORES')
-local spared_until = 0
-if first_lapse[2] and tonumber(first_lapse[2]) <= now then
+local lapsed = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'WITHSCORES', 'LIMIT', 0, wanted)
+if #lapsed > 0 then
   spared_until = amnesty_until(beat_ms, amnesty_ms)
-  local until_ms = spared_until > now and 0 or now
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', until_ms, 'LIMIT', 0, wanted)) do take_lapsed(id) end
+  for place = 1, #lapsed, 2 do take_lapsed(lapsed[place], tonumber(lapsed[place + 1])) end
 end
 if redis.call('EXISTS', stream_high, stream_low, stream_suspects) == 0 then
   drain_normal()

@@ -1,9 +1,9 @@
 -- Looks whether each job stands where its status says, and puts back the one that stands nowhere.
 --
 -- KEYS stream stream_high stream_low stream_suspects leases scheduled counts index dlq events bell job payload
--- ARGV now_ms keep_ms lease_ms
+-- ARGV now_ms group keep_ms lease_ms
 -- EACH id
--- USES clock tally bell state lanes record quarantine
+-- USES clock tally bell state lanes leave record quarantine
 -- RETURNS one entry a job: its status, with '!' in front if it was put back, 'gone' or 'corrupt'
 local answers = {}
 local ready = 0
@@ -61,6 +61,7 @@ for at = FIRST, #ARGV, STRIDE do
     answers[#answers + 1] = (mended and '!' or '') .. state.status
   end
 end
+write_departures()
 write_tally()
 if ready > 0 then ring(ready) end
 return answers

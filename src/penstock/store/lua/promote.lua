@@ -1,8 +1,8 @@
 -- Moves due jobs to their lane: scheduled → pending, retrying → pending. Damaged ones are set aside.
 --
 -- KEYS stream stream_high stream_low stream_suspects leases scheduled counts index dlq events bell job
--- ARGV now_ms keep_ms most
--- USES clock tally bell state lanes record quarantine
+-- ARGV now_ms group keep_ms most
+-- USES clock tally bell state lanes leave record quarantine
 -- RETURNS {promoted, next_ms}: jobs moved, and the time until the next is due (-1: none)
 local promoted = 0
 
@@ -21,6 +21,7 @@ local function promote(id)
 end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', scheduled, '-inf', now, 'LIMIT', 0, most)) do promote(id) end
+write_departures()
 write_tally()
 if promoted > 0 then ring(promoted) end
 local due = redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2]

@@ -8,25 +8,31 @@
 -- RETURNS how many jobs were put back
 local returned = {}
 
-local function put_back(id)
+local function put_back(id, lapsed_at)
   local state, problem = read(id)
   if problem == 'gone' then redis.call('ZREM', leases, id) return end
   if problem then quarantine(id, 'processing') return end
-  if state.status ~= 'processing' or charge_crash(id, state) == 'ended' then return end
+  if state.status ~= 'processing' or is_spared(state, lapsed_at) then return end
+  if charge_crash(id, state) == 'ended' then return end
   if state.crashes >= SUSPECT_CRASHES then
     seat_among_suspects(id, state)
   else
     redis.call('HSET', job .. id, 'status', 'pending', 'lease', '')
-    redis.call('ZADD', leases, 0, id)
+    redis.call('ZADD', leases, RELEASED, id)
     move('processing', 'pending')
   end
   returned[#returned + 1] = id
 end
 
 local silent_since = math.min(now, now - tonumber(idle_ms) + tonumber(lease_ms))
-local lapsed = redis.call('ZRANGEBYSCORE', leases, '(0', silent_since, 'LIMIT', 0, most)
-if #lapsed > 0 and amnesty_until(beat_ms, amnesty_ms) <= now then
-  for _, id in ipairs(lapsed) do put_back(id) end
+local lapsed = redis.call('ZRANGEBYSCORE', leases, '(' .. RELEASED, silent_since, 'WITHSCORES',
+  'LIMIT', 0, 16 * most)
+if #lapsed > 0 then
+  spared_until = amnesty_until(beat_ms, amnesty_ms)
+  for place = 1, #lapsed, 2 do
+    if #returned >= tonumber(most) then break end
+    put_back(lapsed[place], tonumber(lapsed[place + 1]))
+  end
 end
 write_departures()
 write_tally()

@@ -1,8 +1,15 @@
 -- A dead worker's job: the crash is charged, and the job goes on, waits among the suspects, or ends.
 -- Answers 'take' when the caller may run it now.
 --
--- USES state leave finish lanes
+-- USES clock state leave finish lanes
 local LEAST_CRASH_LIMIT = 3
+local spared_until = 0
+
+-- During an amnesty a lapsed lease may belong to a worker that lives. Not so one that was let go (its end
+-- lies in the far past), nor one that is never renewed, whose holder no beat could have saved.
+local function is_spared(state, lapsed_at)
+  return spared_until > now and lapsed_at > LET_GO and not state.unrenewed
+end
 
 local function charge_crash(id, state)
   state.crashes = state.crashes + 1

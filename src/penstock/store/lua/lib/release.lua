@@ -3,7 +3,7 @@
 -- `lapse` leaves the job processing with a lease that has ended, so the next claim charges a crash.
 --
 -- KEYS leases job
--- USES clock tally bell leave record finish
+-- USES clock tally bell state leave record finish
 local FREE_RELEASES = 20
 local released = 0
 local returns = {}
@@ -13,8 +13,8 @@ local function write_returns()
   if released > 0 then ring(released) end
 end
 
-local function give_back(id)
-  returns[#returns + 1] = 0
+local function give_back(id, lease_end)
+  returns[#returns + 1] = lease_end
   returns[#returns + 1] = id
   released = released + 1
 end
@@ -33,9 +33,9 @@ local function release(id, state)
     'idle_releases', state.idle_releases + 1, 'lease', '')
   move('processing', 'pending')
   record('released', id, state)
-  give_back(id)
+  give_back(id, RELEASED)
 end
 
 local function lapse(id)
-  give_back(id)
+  give_back(id, LET_GO)
 end

@@ -3,6 +3,8 @@
 --
 -- KEYS job
 local SUSPECT_CRASHES = 2
+-- Lease ends that no clock gives: a released job's, and that of a running job that was let go.
+local RELEASED, LET_GO = 0, 1
 local STATUSES = {
   pending = true, processing = true, completed = true, failed = true, cancelled = true,
   retrying = true, scheduled = true, suspended = true, waiting = true,
@@ -10,7 +12,7 @@ local STATUSES = {
 
 local function read(id)
   local raw = redis.pcall('HMGET', job .. id, 'spec', 'status', 'lease', 'attempt', 'crashes',
-    'releases', 'message_id', 'lane', 'record', 'max_attempts', 'cancel', 'steps', 'idle_releases', 'apart')
+    'releases', 'message_id', 'lane', 'record', 'max_attempts', 'cancel', 'steps', 'idle_releases', 'apart', 'unrenewed')
   if raw.err then return nil, 'corrupt' end
   local spec, status = raw[1], raw[2]
   if not spec and not status then
@@ -19,14 +21,15 @@ local function read(id)
   end
   local attempt, crashes, releases = tonumber(raw[4] or 0), tonumber(raw[5] or 0), tonumber(raw[6] or 0)
   local max_attempts, steps, idle_releases = tonumber(raw[10] or 3), tonumber(raw[12] or 0), tonumber(raw[13] or 0)
-  if not (STATUSES[status] and attempt and crashes and releases and max_attempts and steps and idle_releases) then
-    return nil, 'corrupt'
-  end
   local ended = status == 'completed' or status == 'failed' or status == 'cancelled'
-  if not spec and not ended then return nil, 'corrupt' end
+  -- What has ended is never set aside: only its status still matters.
+  local sound = ended or (spec and STATUSES[status] and attempt and crashes and releases and max_attempts
+    and steps and idle_releases)
+  if not sound then return nil, 'corrupt' end
   return {
     spec = spec, status = status, lease = raw[3], attempt = attempt, crashes = crashes, releases = releases,
     message_id = raw[7], lane = raw[8] or 'normal', recorded = raw[9] == '1', max_attempts = max_attempts,
-    cancel = raw[11] == '1', steps = steps, idle_releases = idle_releases, apart = raw[14] == '1', ended = ended,
+    cancel = raw[11] == '1', steps = steps, idle_releases = idle_releases, apart = raw[14] == '1',
+    unrenewed = raw[15] == '1', ended = ended,
   }
 end
