@@ -23,7 +23,8 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> MoveWatch:
     async def watched(
         engine: Engine, name: str, once: dict[str, Any], each: Sequence[Sequence[Any]] = ()
     ) -> Any:
-        before = await watch.look(engine)
+        # A beat moves no job, and tests send many.
+        before = {} if name == "renew" else await watch.look(engine)
         answer = await send(engine, name, once, each)
         if before:
             watch.compare(name, before, await watch.look(engine))

@@ -111,7 +111,11 @@ class Scene:
 
     async def letters(self) -> list[dict[str, str]]:
         """The dead letters, oldest first."""
-        return [letter for _, letter in await self.client.xrange(self.keys.dlq)]
+        client: Any = self.engine.client
+        return [
+            {name.decode(): value.decode(errors="replace") for name, value in letter.items()}
+            for _, letter in await client.xrange(self.keys.dlq)
+        ]
 
     async def events(self) -> list[tuple[str, str]]:
         """The events as (event, job), oldest first."""
