@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, NamedTuple, cast
 
@@ -37,6 +37,7 @@ class AttemptRoom(NamedTuple):
     policy: RetryPolicy
     reporter: Reporter
     mark: StackMark
+    post: Callable[[], None]
 
 
 async def perform_attempt(room: AttemptRoom, holding: Holding) -> Outcome | None:
@@ -108,9 +109,12 @@ async def _invoke(
     if kind is HandlerKind.LOOP:
         coroutine = cast("Coroutine[Any, Any, Any]", cast("Any", handler)(context))
         return await watched(coroutine, room.mark, holding.serial)
-    holding.in_thread = True
+    holding.is_outside = True
     if isinstance(handler, ProcessHandler):
         return await room.handlers.run_in_process(handler, context.payload)
+    # On the board before the function runs: code that holds the GIL must be found to be to blame.
+    holding.in_thread = True
+    room.post()
     return await room.handlers.run_in_thread(handler, context)
 
 

@@ -12,13 +12,13 @@ import tempfile
 from collections.abc import Iterable
 from typing import NamedTuple
 
-_TURNS, _SERIAL, _VERSION, _LENGTH, _NOW = 0, 1, 2, 3, 4
+_TURNS, _SERIAL, _VERSION, _LENGTH, _NOW, _BREATHS = 0, 1, 2, 3, 4, 5
 _HEADER_BYTES = 64
 BYTES_A_LEASE = 320
 
 
 class HeldLease(NamedTuple):
-    """A lease on the board; ``in_thread`` when its handler runs outside the event loop."""
+    """A lease on the board; ``in_thread`` when its handler runs in a thread of the worker."""
 
     serial: int
     in_thread: bool
@@ -60,6 +60,15 @@ class BeatBoard:
         """Say that the event loop has turned once more; ``now_ms`` is a test's clock, if there is one."""
         self._words[_TURNS] += 1
         self._words[_NOW] = now_ms or 0
+
+    def breathe(self) -> None:
+        """Say that a thread beside the loop has had its turn: nobody keeps the interpreter lock."""
+        self._words[_BREATHS] += 1
+
+    @property
+    def breaths(self) -> int:
+        """How often a thread beside the loop has had its turn."""
+        return self._words[_BREATHS]
 
     @property
     def now_ms(self) -> int | None:

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from penstock.worker.holdings import Holdings
 
 START_SECONDS = 30.0
 MOST_DEATHS_A_MINUTE = 5
+# One message may name every lease a worker can hold.
+LONGEST_MESSAGE_BYTES = 16 * 1024 * 1024
 
 logger = logging.getLogger("penstock.worker")
 
@@ -49,29 +52,25 @@ class Heartbeat:
         self._task: asyncio.Task[None] | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._tick_seconds = min(0.5, timings.beat_seconds / 2)
+        self._breath: threading.Thread | None = None
+        self._closing = threading.Event()
         self._deaths: deque[float] = deque(maxlen=MOST_DEATHS_A_MINUTE)
 
     async def start(self) -> None:
         """Start the process and wait until it is ready; raises ``HeartbeatError`` if it is not."""
         faulthandler.register(signal.SIGUSR2, all_threads=True, chain=False)
         self._tick()
+        self._breath = threading.Thread(target=self._breathe, name="penstock-breath", daemon=True)
+        self._breath.start()
         await self._spawn()
         self._task = asyncio.get_running_loop().create_task(self.run(), name="penstock-heartbeat")
 
     async def run(self) -> None:
         """Act on what the process tells; start it anew when it dies."""
-        while True:
+        is_alive = True
+        while is_alive:
             await self._listen()
-            self._deaths.append(time.monotonic())
-            if len(self._deaths) == MOST_DEATHS_A_MINUTE and self._deaths[-1] - self._deaths[0] < 60:  # noqa: PLR2004
-                self._give_up(HeartbeatError("the heartbeat process died five times within a minute"))
-                return
-            logger.error("heartbeat: its process died; starting it anew")
-            try:
-                await self._spawn()
-            except HeartbeatError as error:
-                self._give_up(error)
-                return
+            is_alive = await self._revive()
 
     def post(self) -> None:
         """Write the leases held to the board; called before a claimed job's handler runs."""
@@ -94,12 +93,34 @@ class Heartbeat:
                 self._process.stdin.close()
             await self._process.wait()
         faulthandler.unregister(signal.SIGUSR2)
+        self._closing.set()
+        if self._breath is not None:
+            self._breath.join()
         self.board.close()
 
     def _tick(self) -> None:
         self.board.turn(self._clock.script_time_ms())
         self.post()
         self._ticker = asyncio.get_running_loop().call_later(self._tick_seconds, self._tick)
+
+    def _breathe(self) -> None:
+        while not self._closing.wait(self._tick_seconds):
+            self.board.breathe()
+
+    async def _revive(self) -> bool:
+        """Start the process anew; ``False`` when it has died too often, which ends the worker."""
+        while True:
+            self._deaths.append(time.monotonic())
+            if len(self._deaths) == MOST_DEATHS_A_MINUTE and self._deaths[-1] - self._deaths[0] < 60:  # noqa: PLR2004
+                self._give_up(HeartbeatError("the heartbeat process died five times within a minute"))
+                return False
+            logger.error("heartbeat: its process died; starting it anew")
+            try:
+                await self._spawn()
+            except HeartbeatError as error:
+                logger.error("heartbeat: %s", error)
+            else:
+                return True
 
     async def _spawn(self) -> None:
         given = self._beat_line | {
@@ -108,24 +129,34 @@ class Heartbeat:
             "board_bytes": self.board.size_bytes,
             "parent": os.getpid(),
         }
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "penstock.worker.beat_process",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            pass_fds=(self.board.descriptor,),
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        )
-        assert self._process.stdin is not None and self._process.stdout is not None  # noqa: S101, PT018 - both are pipes
-        self._process.stdin.write(json.dumps(given).encode() + b"\n")
+        self._process = process = await self._launch()
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
+        process.stdin.write(json.dumps(given).encode() + b"\n")
         try:
             async with asyncio.timeout(START_SECONDS):
-                first = await self._process.stdout.readline()
+                first = await process.stdout.readline()
         except TimeoutError:
             first = b""
         if b"ready" not in first:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
             raise HeartbeatError("the heartbeat process did not start; its reason is on standard error above")
+
+    async def _launch(self) -> asyncio.subprocess.Process:
+        try:
+            return await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "penstock.worker.beat_process",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                limit=LONGEST_MESSAGE_BYTES,
+                pass_fds=(self.board.descriptor,),
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            )
+        except OSError as error:
+            raise HeartbeatError(f"the heartbeat process could not be started: {error}") from error
 
     async def _listen(self) -> None:
         assert self._process is not None and self._process.stdout is not None  # noqa: S101, PT018 - started before
@@ -137,8 +168,8 @@ class Heartbeat:
         for job_id, lease in told.get("lost", ()):
             if self._holdings.stop(job_id, "lost", lease):
                 logger.warning("job %s: its lease was lost; the handler is stopped", job_id)
-        for job_id in told.get("cancelled", ()):
-            if self._holdings.stop(job_id, "cancel"):
+        for job_id, lease in told.get("cancelled", ()):
+            if self._holdings.stop(job_id, "cancel", lease):
                 logger.info("job %s: cancellation asked for; the handler is stopped", job_id)
         if "stalled" in told:
             self._after_stall(told["stalled"], told["released"])
@@ -152,13 +183,13 @@ class Heartbeat:
                 )
             )
 
-    def _after_stall(self, blamed: list[str], spared: list[str]) -> None:
+    def _after_stall(self, blamed: list[list[str]], spared: list[list[str]]) -> None:
         logger.error(
             "the event loop stood still for more than %g s (the stack is on standard error); "
             "let go: %s, released: %s",
             self._timings.stall_seconds,
-            blamed,
-            spared,
+            [job_id for job_id, _ in blamed],
+            [job_id for job_id, _ in spared],
         )
-        for job_id in (*blamed, *spared):
-            self._holdings.stop(job_id, "lost")
+        for job_id, lease in (*blamed, *spared):
+            self._holdings.stop(job_id, "lost", lease)

@@ -16,13 +16,15 @@ SUSPECT_CRASHES = 2
 class Holding:
     """A claimed job: its lease, its task while the handler runs, and why it was told to stop."""
 
-    __slots__ = ("claimed", "in_thread", "on_stop", "serial", "stopping", "task")
+    __slots__ = ("claimed", "in_thread", "is_outside", "on_stop", "serial", "stopping", "task")
 
     def __init__(self, claimed: Claimed, serial: int) -> None:
         """``serial`` numbers the attempts of one worker process, from 1."""
         self.claimed = claimed
         self.serial = serial
         self.in_thread = False
+        # In a thread or a process: the loop cannot interrupt the handler.
+        self.is_outside = False
         self.stopping: StopReason | None = None
         self.on_stop: Callable[[], None] | None = None
         self.task: asyncio.Task[None] | None = None
@@ -39,7 +41,7 @@ class Holding:
         self.stopping = reason
         if self.on_stop is not None:
             self.on_stop()
-        if not self.in_thread or reason != "cancel":
+        if not self.is_outside or reason != "cancel":
             self.task.cancel()
 
 

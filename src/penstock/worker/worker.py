@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import socket
-import threading
 import time
 from typing import Any
 
@@ -27,6 +25,7 @@ from penstock.worker.janitor import Janitor
 from penstock.worker.promoter import Promoter
 from penstock.worker.reporter import Reporter
 from penstock.worker.settler import Settler
+from penstock.worker.stop_signals import StopSignals
 
 LAST_SETTLE_SECONDS = 10.0
 FORGET_AFTER_MS = 600_000
@@ -95,8 +94,12 @@ class Worker:
 
     async def start(self) -> None:
         """Run until ``stop()`` or a signal. Raises ``WorkerError`` if the worker could not go on."""
-        with _Signals(self):
+        with StopSignals([self]):
             await self._live(until_idle=False)
+
+    async def run(self) -> None:
+        """Run until ``stop()``, leaving signals to the caller: for several workers in one process."""
+        await self._live(until_idle=False)
 
     async def run_until_idle(self) -> None:
         """Run until nothing is ready and nothing runs; jobs that wait for a later time are left."""
@@ -165,6 +168,7 @@ class Worker:
             self._policy,
             reporter,
             self._heartbeat.board.mark,
+            self._heartbeat.post,
         )
         self._fetcher = Fetcher(self._engine, self._incarnation, self._holdings, self._begin, promoter.expect)
         try:
@@ -244,29 +248,3 @@ class Worker:
         while self.active_jobs:
             self._holdings.changed.clear()
             await self._holdings.changed.wait()
-
-
-class _Signals:
-    """SIGTERM and SIGINT stop the worker while it runs; a second one makes it hurry."""
-
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._installed: list[signal.Signals] = []
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop)
-            self._installed.append(number)
-
-    def __exit__(self, *_: object) -> None:
-        for number in self._installed:
-            asyncio.get_running_loop().remove_signal_handler(number)
-
-    def _stop(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._worker.stop())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
