@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import redis
 from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.connection import SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -21,6 +22,7 @@ from penstock.core.errors import (
     UnsafeServerError,
     means_wait,
 )
+from penstock.store.packing import CONNECTION_CLASSES
 
 Client: TypeAlias = "Redis | RedisCluster"
 
@@ -61,7 +63,9 @@ def open_client(url: str, *, cluster: bool = False) -> Client:
     try:
         if cluster:
             return RedisCluster.from_url(url, **options, retry=AsyncRetry(NoBackoff(), 0))
-        return Redis.from_url(url, **options, retry=AsyncRetry(NoBackoff(), 0))
+        return Redis.from_url(
+            url, **options, retry=AsyncRetry(NoBackoff(), 0), connection_class=CONNECTION_CLASSES[scheme]
+        )
     except ValueError as error:
         raise ConfigurationError(f"{hide_password(url)!r} is not a Redis URL: {error}") from None
 
@@ -124,7 +128,7 @@ def portable_connection(client: Client) -> str:
     else:
         nodes = []
         kwargs = client.connection_pool.connection_kwargs
-        kind = client.connection_pool.connection_class.__name__
+        kind = _kind_of(client.connection_pool.connection_class)
         if kwargs.get("credential_provider") is not None:
             raise ConfigurationError(
                 "a worker's heartbeat process cannot share a credential_provider; give username and password"
@@ -135,12 +139,22 @@ def portable_connection(client: Client) -> str:
     return json.dumps({"kind": kind, "nodes": nodes, "values": values})
 
 
-def open_portable(portable: str) -> Any:
-    """A synchronous client from ``portable_connection``; used by the heartbeat process."""
+def _kind_of(connection_class: type) -> str:
+    if issubclass(connection_class, UnixDomainSocketConnection):
+        return "unix"
+    return "tls" if issubclass(connection_class, SSLConnection) else "tcp"
+
+
+def open_portable(portable: str, longest_wait_seconds: float) -> Any:
+    """A synchronous client from ``portable_connection`` that gives up on a reply after that long.
+
+    Used by the heartbeat process: a connection that has gone silent must fail while there is still
+    time to renew the leases over another.
+    """
     given = json.loads(portable)
     values = given["values"] | {
         "protocol": 2,
-        "socket_timeout": SOCKET_TIMEOUT_SECONDS,
+        "socket_timeout": min(longest_wait_seconds, SOCKET_TIMEOUT_SECONDS),
         "retry": Retry(NoBackoff(), 0),
     }
     if given["kind"] == "cluster":
@@ -149,9 +163,9 @@ def open_portable(portable: str) -> Any:
         for name in ("host", "port", "db"):
             values.pop(name, None)
         return redis.RedisCluster(startup_nodes=startup, **values)
-    if given["kind"] == "UnixDomainSocketConnection":
+    if given["kind"] == "unix":
         values["unix_socket_path"] = values.pop("path")
-    return redis.Redis(ssl=given["kind"] == "SSLConnection", **values)
+    return redis.Redis(ssl=given["kind"] == "tls", **values)
 
 
 @contextmanager
