@@ -10,7 +10,7 @@ local codes = {}
 local function store(id, lease, name, body)
   local state = read(id)
   if not state or state.lease ~= lease or state.status ~= 'processing' then return 'lost' end
-  if state.steps >= tonumber(most_steps) then return 'full' end
+  if state.steps >= tonumber(most_steps) and redis.pcall('HEXISTS', steps .. id, name) == 0 then return 'full' end
   local fresh = redis.pcall('HSETNX', steps .. id, name, body)
   if type(fresh) == 'table' then return 'corrupt' end
   if fresh == 1 then
