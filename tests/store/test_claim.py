@@ -1,10 +1,9 @@
 """Claiming: order, lanes and their credits, repeats, leftovers, and what becomes of dead workers' jobs."""
 
-from typing import Any
-
 import pytest
 
 from penstock import Job
+from tests.store.damages import DAMAGES, damage
 from tests.store.scene import Scene
 
 pytestmark = pytest.mark.usefixtures("server")
@@ -342,25 +341,6 @@ async def test_a_full_claim_passes_the_bell_on(scene: Scene) -> None:
     await scene.client.delete(scene.keys.bell)
     await scene.claim(1)
     assert await scene.client.llen(scene.keys.bell) == 1
-
-
-DAMAGES: dict[str, list[Any]] = {
-    "no spec": ["HDEL", "spec"],
-    "no status": ["HDEL", "status"],
-    "unknown status": ["HSET", "status", "dancing"],
-    "attempt is no number": ["HSET", "attempt", "many"],
-    "a string": ["SET", "what?"],
-    "a list": ["LPUSH", "what?"],
-}
-
-
-async def damage(scene: Scene, job_id: str, how: str) -> None:
-    """Break a job's hash."""
-    key = scene.keys.job + job_id
-    command, *rest = DAMAGES[how]
-    if command in {"SET", "LPUSH"}:
-        await scene.client.delete(key)
-    await scene.client.execute_command(command, key, *rest)
 
 
 @pytest.mark.parametrize("how", DAMAGES)
