@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from standardwebhooks import Webhook
@@ -52,8 +52,8 @@ def signed_headers(secret: str, message_id: str, sent_at: datetime, body: str) -
     ``message_id`` stays the same when a delivery is repeated; ``sent_at`` (with its time zone) is the
     time of the attempt.
     """
-    # In whole seconds, so that the header says exactly the time that is signed.
-    whole = sent_at.replace(microsecond=0)
+    # In UTC, which the library takes for granted, and in whole seconds, as the header has it.
+    whole = sent_at.astimezone(UTC).replace(microsecond=0)
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(int(whole.timestamp())),
