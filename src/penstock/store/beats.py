@@ -19,7 +19,7 @@ class BeatLine:
 
     def __init__(self, given: dict[str, Any], timings: LeaseTimings) -> None:
         """``given`` is what ``describe_beat_line`` made in the worker."""
-        self._client = open_portable(given["connection"])
+        self._client = open_portable(given["connection"], timings.beat_seconds)
         self._keys = QueueKeys(given["prefix"], given["queue"], given["partition"])
         self._who = (given["worker_id"], given["incarnation"], given["info"])
         self._group = given["group"]

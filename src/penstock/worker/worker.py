@@ -216,6 +216,8 @@ class Worker:
             self._fetcher.stop()
 
     def _give_up(self, failure: WorkerError) -> None:
+        if self._failure is not None:
+            return
         logger.error("worker %s: %s", self._worker_id, failure)
         self._failure = failure
         self._hurry.set()

@@ -1,10 +1,12 @@
 -- Notes how far running jobs have come, each under its lease.
+-- The harmless DEL lets it pass at maxmemory: a running job must be able to go on to its end.
 --
--- KEYS events job
+-- KEYS events job scratch
 -- ARGV now_ms
 -- EACH id lease percent step
 -- USES clock state record
 -- RETURNS one code a job: 'ok', 'cancel' (noted, but the job is to stop), 'lost'
+redis.call('DEL', scratch)
 local codes = {}
 
 local function note(id, lease, percent, step)

