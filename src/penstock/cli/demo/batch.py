@@ -21,10 +21,10 @@ class Batch:
             job_id for job_id, each in zip(self.names, documents, strict=True) if each is large
         )
         self.large_name = large.name
-        self._ledger = str(ledger)
+        self.ledger = ledger
         self.jobs = [
             Job(
-                {"path": str(each.path), "name": each.name, "ledger": self._ledger},
+                {"path": str(each.path), "name": each.name, "ledger": str(self.ledger)},
                 type="document",
                 id=job_id,
             )
@@ -38,6 +38,6 @@ class Batch:
             "report": str(report),
             "jobs": list(self.names),
             "story": story,
-            "ledger": self._ledger,
+            "ledger": str(self.ledger),
         }
         return Job(payload, type="report", id=REPORT_JOB)

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from penstock.cli.exits import ExitCode, stop
 from penstock.cli.options import run
-
-if TYPE_CHECKING:
-    from penstock.cli.demo.outcome import Outcome
-
-REPORT_NAME = "demo-report.md"
 
 
 def demo(
@@ -33,7 +28,7 @@ def demo(
         int, typer.Option("--workers", min=2, max=16, metavar="N", help="Worker processes.")
     ] = 2,
     report: Annotated[Path, typer.Option("--report", metavar="FILE", help="Where the report goes.")] = Path(
-        REPORT_NAME
+        "demo-report.md"
     ),
     most_files: Annotated[
         int, typer.Option("--most-files", min=1, metavar="N", help="Analyse the first N files.")
@@ -59,15 +54,16 @@ def demo(
     """
     from rich.console import Console
 
-    from penstock.cli.demo.signals import until_signal
+    from penstock.cli.demo.signals import DemoStopped
     from penstock.cli.demo.story import DemoOptions, run_demo
     from penstock.cli.demo.view import choose_view, print_outcome
 
     console = Console(stderr=as_json)
     options = DemoOptions(folder.resolve(), report.resolve(), workers, most_files)
-    with choose_view(console) as view:
-        outcome: Outcome | None = run(until_signal(run_demo(options, view)))
-    if outcome is None:
+    try:
+        with choose_view(console) as view:
+            outcome = run(run_demo(options, view))
+    except DemoStopped:
         stop("Stopped: the workers and the server are down, nothing is left.", ExitCode.INTERRUPTED)
     print_outcome(console, outcome, str(report))
     if as_json:

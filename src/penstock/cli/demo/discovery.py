@@ -18,6 +18,7 @@ SKIPPED_FOLDERS = frozenset(
 )
 # A folder that holds one of these is an environment or, by its own word, a cache.
 FOLDER_MARKS = ("pyvenv.cfg", "CACHEDIR.TAG")
+REPORT_NAME = "demo-report.md"
 LARGEST_BYTES = 16 * 1024 * 1024
 LARGE_BYTES = 4 * 1024 * 1024
 _HEAD_BYTES = 8192
@@ -49,12 +50,13 @@ class Discovery:
 def find_documents(folder: Path, *, leave_out: Path, most_files: int) -> Discovery:
     """Find the text files below `folder`, without version control, environments and caches.
 
-    `leave_out` (the demo's own report) is passed over without a word; above `most_files` the rest
-    is counted as skipped. Symbolic links are not followed.
+    The demo's own reports are passed over without a word: `leave_out`, which is to be written, and
+    older ones under the usual name. Above `most_files` the rest is counted as skipped. Symbolic
+    links are not followed.
     """
     discovery = Discovery()
     for path in _files_below(folder):
-        if path == leave_out or path.is_symlink() or not path.is_file():
+        if path == leave_out or path.name == REPORT_NAME or path.is_symlink() or not path.is_file():
             continue
         reason, size_bytes = _judge(path)
         if reason is None and len(discovery.documents) == most_files:

@@ -53,7 +53,10 @@ class Observer:
         waiting_for = None
         if kill and orphans:
             silent_seconds = time.monotonic() - kill.at_seconds
-            waiting_for = f"{kill.worker} is silent for {silent_seconds:.0f} s, its lease not yet over"
+            lease_seconds = self._queue.timings.presumed_dead_seconds
+            waiting_for = (
+                f"{kill.worker} silent for {silent_seconds:.0f} s of the {lease_seconds:.0f} s of its lease"
+            )
         return Snapshot(
             seconds=time.monotonic() - self._begun,
             documents=len(self._batch.jobs),

@@ -14,6 +14,7 @@ from penstock.cli.demo.ledger import Fact, LedgerReader
 from penstock.cli.demo.observer import Observer, worker_in_the_middle
 from penstock.cli.demo.outcome import Kill, Outcome, judge, reclaimed_starts, repeated_steps
 from penstock.cli.demo.processes import WorkerProcesses
+from penstock.cli.demo.signals import StopRequest
 from penstock.cli.demo.view import View
 from penstock.core.errors import WorkerError
 
@@ -31,15 +32,16 @@ class Play:
         queue: RedisStreamsQueue,
         processes: WorkerProcesses,
         batch: Batch,
-        ledger: Path,
         view: View,
+        stop: StopRequest,
         begun: float,
     ) -> None:
         self._queue = queue
         self._processes = processes
         self._batch = batch
-        self._ledger = LedgerReader(ledger)
+        self._ledger = LedgerReader(batch.ledger)
         self._view = view
+        self._stop = stop
         self._begun = begun
         self._deadline = time.monotonic() + LONGEST_RUN_SECONDS
         self._observer = Observer(queue, batch, begun)
@@ -74,7 +76,7 @@ class Play:
         shown = float("-inf")
         while True:
             await self._look_into_ledger()
-            self._check_time()
+            self._check()
             if time.monotonic() - shown >= SHOW_SECONDS:
                 shown = time.monotonic()
                 snapshot = await self._observer.look(self._kill)
@@ -148,10 +150,11 @@ class Play:
             job = await self._queue.get_status(job_id)
             if job is not None and job.status.is_final:
                 return job
-            self._check_time()
+            self._check()
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _check_time(self) -> None:
+    def _check(self) -> None:
+        self._stop.check()
         self._processes.check()
         if time.monotonic() > self._deadline:
             raise WorkerError(f"the batch did not end within {LONGEST_RUN_SECONDS:g} s")

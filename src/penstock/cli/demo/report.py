@@ -13,20 +13,21 @@ Result = dict[str, Any]
 
 
 def write_report(path: Path, results: Sequence[Result], story: dict[str, Any]) -> dict[str, Any]:
-    """Write the report in one move and return its totals.
+    """Write the report in one move and return its totals, which count the folder's own files.
 
     `story` says what the page cannot know from the results: `folder`, `generated` (the name of the
     text the demo made itself, if any) and `killed`, a sentence on the worker that was killed.
     """
     texts = [result for result in results if result["digest"] is not None]
+    own = [result for result in texts if result["name"] != story["generated"]]
     totals = {
-        "documents": len(texts),
+        "documents": len(own),
         "not_text": len(results) - len(texts),
-        "words": sum(result["words"] for result in texts),
-        "sentences_considered": sum(result["summary"]["considered"] for result in texts),
-        "local_links": sum(result["links"]["local"] for result in texts),
-        "web_links": sum(result["links"]["web"] for result in texts),
-        "dangling_links": sum(result["links"]["dangling_count"] for result in texts),
+        "words": sum(result["words"] for result in own),
+        "sentences_considered": sum(result["summary"]["considered"] for result in own),
+        "local_links": sum(result["links"]["local"] for result in own),
+        "web_links": sum(result["links"]["web"] for result in own),
+        "dangling_links": sum(result["links"]["dangling_count"] for result in own),
     }
     page = "\n".join(_page(texts, totals, story)) + "\n"
     unfinished = path.with_name(f".{path.name}.unfinished")
@@ -48,7 +49,7 @@ def _page(texts: Sequence[Result], totals: dict[str, Any], story: dict[str, Any]
     yield story["killed"]
     yield ""
     yield from _dangling(texts)
-    yield from _common_key_words(texts, story["generated"])
+    yield from _common_key_words([result for result in texts if result["name"] != story["generated"]])
     yield "## Documents"
     for result in texts:
         yield ""
@@ -82,11 +83,8 @@ def _dangling(texts: Sequence[Result]) -> Iterator[str]:
         yield ""
 
 
-def _common_key_words(texts: Sequence[Result], generated: str | None) -> Iterator[str]:
-    counts: Counter[str] = Counter()
-    for result in texts:
-        if result["name"] != generated:
-            counts.update(result["key_words"])
+def _common_key_words(texts: Sequence[Result]) -> Iterator[str]:
+    counts = Counter(phrase for result in texts for phrase in result["key_words"])
     yield "## Key words of most documents"
     yield ""
     common = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_MOST_KEY_WORDS]

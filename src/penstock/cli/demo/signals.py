@@ -1,38 +1,48 @@
-"""Stopping in order when a signal says so."""
+"""Stopping in order when a signal says so.
+
+The demo asks between two looks whether it should stop, rather than being cancelled: a cancellation
+that arrives while a client sends to the server may be lost on Python 3.11.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Coroutine
-from typing import Any, TypeVar
-
-Value = TypeVar("Value")
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-async def until_signal(coroutine: Coroutine[Any, Any, Value]) -> Value | None:
-    """Await `coroutine`; on the first signal cancel it, let it clear up, and return None.
+class DemoStopped(Exception):  # noqa: N818 - a wish of the user's rather than an error
+    """A signal asked the demo to stop; raised where it can."""
 
-    Further signals change nothing: what clears up ends within seconds.
-    """
-    task = asyncio.ensure_future(coroutine)
+
+class StopRequest:
+    """Whether a signal has asked the demo to stop."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def ask(self) -> None:
+        """Ask; asking again changes nothing, since clearing up is under way."""
+        self._asked = True
+
+    def check(self) -> None:
+        """Raise `DemoStopped` if someone has asked."""
+        if self._asked:
+            raise DemoStopped
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """While the context lasts, SIGINT, SIGTERM and SIGHUP ask for a stop instead of ending."""
     loop = asyncio.get_running_loop()
-    signalled = False
-
-    def on_signal() -> None:
-        nonlocal signalled
-        if not signalled:
-            signalled = True
-            task.cancel()
-
+    stop = StopRequest()
     for number in STOPPING_SIGNALS:
-        loop.add_signal_handler(number, on_signal)
+        loop.add_signal_handler(number, stop.ask)
     try:
-        return await task
-    except asyncio.CancelledError:
-        return None
+        yield stop
     finally:
         for number in STOPPING_SIGNALS:
             loop.remove_signal_handler(number)

@@ -18,6 +18,7 @@ from penstock.cli.demo.large import write_large_text
 from penstock.cli.demo.outcome import Outcome
 from penstock.cli.demo.play import Play
 from penstock.cli.demo.processes import WorkerProcesses
+from penstock.cli.demo.signals import StopRequest, stop_on_signals
 from penstock.cli.demo.view import View
 from penstock.core.errors import ConfigurationError, WorkerError
 from penstock.core.names import new_nonce
@@ -49,19 +50,22 @@ async def run_demo(options: DemoOptions, view: View) -> Outcome:
         EmbeddedServerError: no server is given, and none can be started.
         QueueUnavailableError: the given server cannot be reached, or went away.
         WorkerError: a worker that nobody killed ended, or the batch did not end in time.
+        DemoStopped: a signal asked for it.
     """
     begun = time.monotonic()
     _check_report(options.report)
-    with tempfile.TemporaryDirectory(prefix="penstock-demo-") as scratch:
+    with stop_on_signals() as stop, tempfile.TemporaryDirectory(prefix="penstock-demo-") as scratch:
         directory = Path(scratch)
         documents, large = await _gather(options, directory, view)
         async with (
             _queue_of_its_own(directory, view) as (queue, url),
             WorkerProcesses(options.worker_count, queue.queue_name, url, directory) as processes,
         ):
-            await _until_ready(queue, processes, view)
+            await _until_ready(queue, processes, stop)
+            pids = ", ".join(f"{one.worker_id} (process {one.pid})" for one in processes.workers)
+            view.say(f"Workers are ready: {pids}.")
             batch = Batch(documents, large, directory / "ledger.jsonl")
-            play = Play(queue, processes, batch, directory / "ledger.jsonl", view, begun)
+            play = Play(queue, processes, batch, view, stop, begun)
             story = {"folder": options.folder.name, "generated": _generated(large, directory)}
             return await play.run(options.report, story)
 
@@ -121,14 +125,13 @@ async def _queue_of_its_own(directory: Path, view: View) -> AsyncIterator[tuple[
             await queue.close()
 
 
-async def _until_ready(queue: RedisStreamsQueue, processes: WorkerProcesses, view: View) -> None:
+async def _until_ready(queue: RedisStreamsQueue, processes: WorkerProcesses, stop: StopRequest) -> None:
     """Wait until every worker has said that it is there, so that a killed one has a successor."""
     wanted = {worker.worker_id for worker in processes.workers}
     deadline = time.monotonic() + WORKERS_READY_SECONDS
     while not wanted <= {worker.worker_id for worker in await list_workers(queue)}:
+        stop.check()
         processes.check()
         if time.monotonic() > deadline:
             raise WorkerError(f"the workers were not ready within {WORKERS_READY_SECONDS:g} s")
         await asyncio.sleep(LOOK_SECONDS)
-    pids = ", ".join(f"{worker.worker_id} (process {worker.pid})" for worker in processes.workers)
-    view.say(f"Workers are ready: {pids}.")
