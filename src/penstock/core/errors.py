@@ -12,6 +12,7 @@ PenstockError
 │   └── EventsBacklogError        history lags behind: recorded jobs are refused until it catches up
 ├── HistoryUnavailableError       PostgreSQL does not answer; try again    (also ConnectionError)
 ├── StoreError                    the server refused a command, and waiting will not cure it
+│   └── UnwritableFactError       PostgreSQL cannot keep a value that history holds
 ├── UnsafeServerError             the server would lose jobs, or is too old
 ├── EmbeddedServerError           the embedded server cannot be started
 ├── ModelUnavailableError         a model's provider failed; try again      (also ConnectionError)
@@ -87,6 +88,10 @@ class HistoryUnavailableError(PenstockError, ConnectionError):
 
 class StoreError(PenstockError):
     """The server refused a command for a reason that waiting does not cure; the message has it."""
+
+
+class UnwritableFactError(StoreError):
+    """PostgreSQL cannot keep a value; the fact that holds it is set aside, the others are written."""
 
 
 class UnsafeServerError(PenstockError):

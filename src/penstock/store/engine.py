@@ -174,6 +174,11 @@ class Engine:
         with translated(self.where):
             return cast("bytes | None", await cast("Any", self.client.get(self.keys.payload + job_id)))
 
+    async def load_result(self, job_id: str) -> bytes | None:
+        """The JSON of a result that is stored apart from its job."""
+        with translated(self.where):
+            return cast("bytes | None", await cast("Any", self.client.get(self.keys.result + job_id)))
+
     async def wait_for_bell(self, timeout_seconds: float) -> bool:
         """Sleep until work may be there, at most ``timeout_seconds``; ``True`` if the bell rang."""
         wait = max(min(timeout_seconds, self._bell_limit), 0.01)

@@ -11,6 +11,7 @@ from penstock.store.connect import longest_wait_seconds, translated
 from penstock.store.engine import Engine
 
 PAGE = 500
+UNREADABLE = "unreadable"
 
 
 class Fact(NamedTuple):
@@ -19,7 +20,8 @@ class Fact(NamedTuple):
     ``event`` is ``enqueued started step progress retrying deferred released crashed promoted
     completed failed cancelled``; ``at_ms`` is the script's time; ``fields`` holds what belongs to the
     event: ``spec``, ``worker``, ``name`` and ``body``, ``percent`` and ``step``, ``error`` and
-    ``delay_ms``, ``result`` or ``result_apart``.
+    ``delay_ms``, ``result`` or ``result_apart``. An entry that is no fact of ours comes as ``unreadable``
+    with its raw fields, for the reader to set aside and acknowledge.
     """
 
     id: str
@@ -123,12 +125,17 @@ class EventReader:
 
 
 def _fact(entry_id: bytes, raw: dict[bytes, bytes]) -> Fact:
-    fields = {name.decode(): value for name, value in raw.items()}
-    return Fact(
-        entry_id.decode(),
-        fields.pop("event").decode(),
-        fields.pop("job").decode(),
-        int(fields.pop("at")),
-        int(fields.pop("attempt")),
-        fields,
-    )
+    fields = {name.decode(errors="replace"): value for name, value in raw.items()}
+    known = dict(fields)
+    try:
+        return Fact(
+            entry_id.decode(),
+            known.pop("event").decode(),
+            known.pop("job").decode(),
+            int(known.pop("at")),
+            int(known.pop("attempt")),
+            known,
+        )
+    except (KeyError, ValueError):
+        at_ms = int(entry_id.partition(b"-")[0])
+        return Fact(entry_id.decode(), UNREADABLE, "", at_ms, 0, fields)
