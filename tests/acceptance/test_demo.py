@@ -68,7 +68,7 @@ async def test_a_killed_worker_costs_time_and_nothing_else(tmp_path: Path, scrat
     assert 0 < numbers["recovery_seconds"] <= 20
     assert numbers["recovery_seconds"] < numbers["seconds"] < 60
     assert len(numbers) == 8
-    for told in ("one of 12 MiB is made", "Killed demo-", "goes on with", "“read” was finished before"):
+    for told in ("one of 12 MiB is made", "Killed demo-", "goes on with", "was finished before"):
         assert told in finished.stderr
     report = (folder / "demo-report.md").read_text()
     assert "| index.md | 3 | no.md | no such file |" in report

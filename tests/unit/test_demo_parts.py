@@ -126,7 +126,7 @@ class TestDiscovery:
         (folder / "link.md").symlink_to(folder / "b.md")
         found = find_documents(folder, leave_out=folder / "out.md", most_files=10)
         assert [each.name for each in found.documents] == ["b.md", "code.py", "a/deep.txt"]
-        assert found.skipped == {"empty": 1, "binary": 1, "above 16 MiB": 1}
+        assert found.skipped == {"empty": 1, "binary": 1, "above 8 MiB": 1}
 
     def test_counts_what_is_above_the_limit(self, tmp_path: Path) -> None:
         folder = written(tmp_path, {f"{number}.md": "Text." for number in range(5)})

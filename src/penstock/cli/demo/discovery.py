@@ -19,7 +19,7 @@ SKIPPED_FOLDERS = frozenset(
 # A folder that holds one of these is an environment or, by its own word, a cache.
 FOLDER_MARKS = ("pyvenv.cfg", "CACHEDIR.TAG")
 REPORT_NAME = "demo-report.md"
-LARGEST_BYTES = 16 * 1024 * 1024
+LARGEST_BYTES = 8 * 1024 * 1024
 LARGE_BYTES = 4 * 1024 * 1024
 _HEAD_BYTES = 8192
 _PROSE_FORMATS = (TextFormat.MARKDOWN, TextFormat.HTML, TextFormat.REST, TextFormat.PLAIN)

@@ -118,7 +118,7 @@ class Play:
                 after = fact.at_seconds - kill.at_seconds
                 self._view.say(f"{fact.worker} goes on with {name}, {after:.1f} s after the kill.", "green")
             elif fact.name == "step replayed":
-                self._view.say(f"  Step “{fact.step}” was finished before: not run again.", "green")
+                self._view.say(f"Step “{fact.step}” of {name} was finished before: not run again.", "green")
 
     def _what_happened(self) -> str:
         kill = self._kill
