@@ -22,7 +22,7 @@ class Auditor:
 
     async def audit(self) -> int:
         """Compare, mend if needed, and return how many jobs were put back."""
-        books = await self._engine.call("audit", {})
+        books = await self._engine.call("audit", {"group": self._engine.config.consumer_group})
         if all(counted == held for counted, held in zip(books[::2], books[1::2], strict=True)):
             return 0
         logger.error("auditor: the books of %s do not balance: %s", self._engine.keys.base, books)

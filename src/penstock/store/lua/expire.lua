@@ -5,12 +5,23 @@
 -- ARGV now_ms ttl_ms status most required
 -- USES clock tally
 -- RETURNS how many jobs were removed
+local LETTER_WINDOW_MS = 1000
+local MOST_LETTERS = 1000
 local removed = 0
 
 -- The events stream is trimmed to what all required groups have passed, so an event that is still there waits.
 local function is_history_behind(event_id)
   if required == '0' or not event_id then return false end
   return #redis.call('XRANGE', events, event_id, event_id) > 0
+end
+
+-- Finds the dead letter of a job whose hash ran out before a janitor came: both bear the same time.
+local function drop_letter(id)
+  local ended = tonumber(redis.call('ZSCORE', index .. status, id))
+  local from, to = string.format('%.0f', ended - LETTER_WINDOW_MS), string.format('%.0f', ended + LETTER_WINDOW_MS)
+  for _, entry in ipairs(redis.call('XRANGE', dlq, from, to, 'COUNT', MOST_LETTERS)) do
+    if entry[2][2] == id then redis.call('XDEL', dlq, entry[1]) end
+  end
 end
 
 local function remove(id)
@@ -20,7 +31,11 @@ local function remove(id)
     redis.call('ZADD', index .. status, now, id)
     return
   end
-  if raw[1] then redis.call('XDEL', dlq, raw[1]) end
+  if raw[1] then
+    redis.call('XDEL', dlq, raw[1])
+  elseif status == 'failed' and not raw[3] then
+    drop_letter(id)
+  end
   redis.call('ZREM', index .. status, id)
   -- An id that was enqueued anew after its keys ran out belongs to the new job.
   if not raw[3] or raw[3] == status then

@@ -3,7 +3,7 @@
 -- KEYS stream stream_high stream_low stream_suspects leases scheduled counts index dlq events bell job payload
 -- ARGV now_ms group keep_ms lease_ms
 -- EACH id
--- USES clock tally bell state lanes leave record quarantine
+-- USES clock tally bell state lanes leave record quarantine order groups
 -- RETURNS one entry a job: its status, with '!' in front if it was put back, 'gone' or 'corrupt'
 local answers = {}
 local ready = 0
@@ -14,7 +14,17 @@ local function has_message(state)
   return #found > 0
 end
 
+local given = {}
+
+-- Whether the group was given the message before, and so never will be again.
+local function is_behind(state)
+  local home = lanes[state.lane] or stream
+  if given[home] == nil then given[home] = facts_of_group(home) or false end
+  return given[home] and not is_before(given[home].last, state.message_id)
+end
+
 local function put_on_lane(id, state)
+  if state.message_id then leave_message(state.lane, state.message_id) end
   local message_id = redis.call('XADD', lanes[state.lane] or stream, '*', 'id', id)
   redis.call('HSET', job .. id, 'message_id', message_id)
   ready = ready + 1
@@ -23,7 +33,7 @@ end
 
 local menders = {
   pending = function(id, state)
-    if redis.call('ZSCORE', leases, id) or has_message(state) then return false end
+    if has_message(state) and (redis.call('ZSCORE', leases, id) or not is_behind(state)) then return false end
     put_on_lane(id, state)
     return true
   end,

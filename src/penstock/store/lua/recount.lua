@@ -1,12 +1,25 @@
 -- Makes the counts agree with what the streams and sets hold, after the auditor has mended those.
 --
--- KEYS stream stream_high stream_low stream_suspects leases scheduled counts index
+-- KEYS stream stream_high stream_low stream_suspects leases scheduled counts index job
 -- RETURNS 'ok'
+local MOST_READ = 10000
+
+-- Reads the status of each job that waits for a time; of very many, the first tell the share.
+local function count_retrying(timed)
+  local ids = redis.call('ZRANGE', scheduled, 0, MOST_READ - 1)
+  local retrying = 0
+  for _, id in ipairs(ids) do
+    if redis.pcall('HGET', job .. id, 'status') == 'retrying' then retrying = retrying + 1 end
+  end
+  if timed <= #ids then return retrying end
+  return math.floor(timed * retrying / #ids)
+end
+
 local depth = redis.call('XLEN', stream) + redis.call('XLEN', stream_high) + redis.call('XLEN', stream_low)
   + redis.call('XLEN', stream_suspects)
 local running = redis.call('ZCOUNT', leases, '(0', '+inf')
 local timed = redis.call('ZCARD', scheduled)
-local retrying = math.min(tonumber(redis.call('HGET', counts, 'retrying')) or 0, timed)
+local retrying = count_retrying(timed)
 redis.call('HSET', counts, 'pending', math.max(depth - running, 0), 'processing', running,
   'retrying', retrying, 'scheduled', timed - retrying,
   'completed', redis.call('ZCARD', index .. 'completed'),

@@ -4,20 +4,13 @@
 -- KEYS events
 -- ARGV max_events
 -- EACH group
+-- USES order
 -- RETURNS how many events were removed
 if redis.call('EXISTS', events) == 0 then return 0 end
 if #ARGV < FIRST then return redis.call('XTRIM', events, 'MAXLEN', max_events) end
 
 local required = {}
 for at = FIRST, #ARGV do required[ARGV[at]] = true end
-
-local function is_before(one, other)
-  local one_ms, one_place = one:match('(%d+)-(%d+)')
-  local other_ms, other_place = other:match('(%d+)-(%d+)')
-  one_ms, other_ms = tonumber(one_ms), tonumber(other_ms)
-  if one_ms ~= other_ms then return one_ms < other_ms end
-  return tonumber(one_place) < tonumber(other_place)
-end
 
 local function following(id)
   local ms, place = id:match('(%d+)-(%d+)')
