@@ -71,7 +71,7 @@ async def test_the_beat_line_renews_more_than_one_batch_and_lets_go(make_queue: 
     await scene.add(*ids)
     jobs = [job for number in range(3) for job in (await scene.claim()).jobs]
     assert len(jobs) == 150
-    await queue.client.zadd(scene.keys.leases, {job_id: 5 for job_id in ids})
+    await queue.client.zadd(scene.keys.leases, dict.fromkeys(ids, 5))
     leases = [(job.id, job.lease) for job in jobs]
     await scene.engine.cancel(["149"])
     line = open_beat_line(describe_beat_line(scene.engine, "q", "w", "w:1", "{}"), timings)
