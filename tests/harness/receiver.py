@@ -99,12 +99,14 @@ def raw(reply: bytes) -> Answer:
 class Receiver:
     """Listens on loopback. `script` holds the answers to come; after its end all are 200.
 
-    `requests` holds what came, `connections` counts also those that sent nothing.
+    `scripts` holds those to one path, which come first. `requests` holds what came, `connections`
+    counts also those that sent nothing.
     """
 
     def __init__(self, host: str = HOST) -> None:
         self.host = host
         self.script: list[Answer] = []
+        self.scripts: dict[str, list[Answer]] = {}
         self.requests: list[Request] = []
         self.connections = 0
         self.flooded_bytes = 0
@@ -159,8 +161,10 @@ class Receiver:
         self.connections += 1
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             try:
-                self.requests.append(await _read(reader))
-                reply = self.script.pop(0) if self.script else answer()
+                request = await _read(reader)
+                self.requests.append(request)
+                script = self.scripts.get(request.path) or self.script
+                reply = script.pop(0) if script else answer()
                 self._arrived.notify()
                 await reply(self, writer)
             finally:

@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from penstock import Job, RedisStreamsQueue
+from penstock.core.names import new_nonce
 from penstock.core.settings import ServiceSettings
 from penstock.store.events import EventReader, Fact
 
@@ -24,25 +25,23 @@ def settings_with(**changed: Any) -> ServiceSettings:
     return ServiceSettings(**(given | changed))
 
 
-def delivery(url: str, **changed: Any) -> Job:
-    """A recorded `webhook` job as the relay makes them."""
+def delivery(url: str, run_id: str = "run-1", **changed: Any) -> Job:
+    """A recorded `webhook` job as the relay makes them; `changed` parts of its payload."""
     given = {
         "url": url,
         "event": "run.completed",
-        "run_id": "run-1",
+        "run_id": run_id,
         "actor": ACTOR,
-        "body": {"event": "run.completed", "run_id": "run-1", "actor": ACTOR, "status": "completed"},
+        "body": {"event": "run.completed", "run_id": run_id, "actor": ACTOR, "status": "completed"},
     }
-    return Job(given | changed, type="webhook", id="wh:run-1:run.completed", max_attempts=5, record=True)
+    return Job(given | changed, type="webhook", id=f"wh:{run_id}:run.completed", max_attempts=5, record=True)
 
 
 async def facts_of(queue: RedisStreamsQueue, event: str) -> list[Fact]:
-    """All facts of one kind on the queue's events stream."""
-    reader = EventReader(queue.engine, "history", "test")
-    reader.repeat()
-    facts = await reader.read(block_ms=10)
-    facts += await reader.read(block_ms=10)
-    return [fact for fact in facts if fact.event == event]
+    """All facts of one kind on the queue's events stream, of which there are few."""
+    reader = EventReader(queue.engine, f"test-{new_nonce()}", "test")
+    await reader.make_group()
+    return [fact for fact in await reader.read(block_ms=10) if fact.event == event]
 
 
 class NameTable(AbstractResolver):

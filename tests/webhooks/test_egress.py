@@ -88,7 +88,7 @@ SPELLINGS = [
     "[fe80::1%25eth0]",
     "[fd00:ec2::254]",
     "①②⑦.⓪.⓪.①",
-    "１２７.1",
+    "\uff11\uff12\uff17.1",
     "127。0。0。1",
     "localhost",
     "LOCALHOST.",

@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from penstock.core.errors import InvalidJobError, PayloadTooLargeError, PenstockError
+from penstock.core.errors import InvalidJobError, InvalidNameError, PayloadTooLargeError, PenstockError
 from penstock.core.job import Job
 from penstock.core.settings import ServiceSettings
 from penstock.store.events import EventReader, Fact
@@ -101,7 +101,7 @@ class Relay:
             if run is None:
                 raise InvalidJobError("the run is no longer kept")
             await self._tell(fact, run)
-        except InvalidJobError as error:
+        except (InvalidJobError, InvalidNameError) as error:
             # Trying again would fail the same way and hold up all runs behind this one.
             logger.error("relay: the webhook of run %s cannot be sent: %s", fact.job_id, error)
 
