@@ -162,7 +162,7 @@ class MoveWatch:
     async def look(self, engine: Engine) -> dict[str, tuple[str, str]]:
         """Status and lease of each job; nothing when there are too many to look at each time."""
         client: Any = engine.client
-        if await client.dbsize() > 400:
+        if await client.dbsize() > 120:
             return {}
         prefix = engine.keys.job
         keys = await client.keys(prefix + "*")

@@ -1,12 +1,14 @@
 """Upkeep: what is over goes, history's stream is trimmed to what was read, dead workers are forgotten."""
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from penstock.core.outcomes import Claimed
+from penstock import Job
+from penstock.core.outcomes import Claimed, Outcome
 from tests.store.conftest import MakeScene
 from tests.store.scene import LEFT, PASSING, Scene
 
@@ -20,21 +22,26 @@ LARGE = "x" * 20_000
 
 async def end_in_every_way(scene: Scene, count: int) -> None:
     """Enqueue, claim and end jobs of all lanes, large and small, recorded or not, in all ways."""
-    for number in range(count):
-        await scene.add(
-            f"{number}",
-            payload=LARGE if number % 50 == 0 else number,
+    jobs = [
+        Job(
+            LARGE if number % 50 == 0 else number,
+            id=f"{number}",
             priority=number % 3 - 1,
             record=number % 7 == 0,
-            delay_seconds=1 if number % 10 == 0 else 0,
         )
+        for number in range(count)
+    ]
+    await scene.queue.enqueue_many(jobs[::10], delay_seconds=1)
+    await scene.queue.enqueue_many(jobs)
     scene.clock.advance(seconds=1)
     await promote_all(scene)
     await scene.engine.cancel([f"{number}" for number in range(0, count, 11)])
-    turn = 0
-    while jobs := (await scene.claim()).jobs:
-        for turn, job in enumerate(jobs, turn + 1):
-            await end_one(scene, job, turn)
+    turns = itertools.count(1)
+    while claimed := (await scene.claim()).jobs:
+        outcomes = [ending(job, next(turns)) for job in claimed]
+        await scene.engine.store_steps([(job.id, job.lease, "one", b"1") for job in claimed[::5]])
+        await scene.client.hset(scene.keys.job + claimed[-1].id, "attempt", "many")
+        await scene.engine.settle(outcomes)
         await promote_all(scene)
 
 
@@ -43,20 +50,16 @@ async def promote_all(scene: Scene) -> None:
         continue
 
 
-async def end_one(scene: Scene, job: Claimed, turn: int) -> None:
-    if turn % 5 == 0:
-        await scene.engine.store_steps([(job.id, job.lease, "one", b"1")])
+def ending(job: Claimed, turn: int) -> Outcome:
     if turn % 4 == 0:
-        await scene.settle(job, "fail", "no")
-    elif turn % 13 == 0:
-        await scene.settle(job, "cancel")
-    elif turn % 9 == 0:
-        await scene.settle(job, "retry", "again", 0)
-    elif turn % 31 == 0:
-        await scene.client.hset(scene.keys.job + job.id, "attempt", "many")
-        await scene.settle(job)
-    else:
-        await scene.settle(job, "complete", f'"{LARGE}"'.encode() if turn % 21 == 0 else b"1")
+        return Outcome(job.id, job.lease, "fail", "no")
+    if turn % 13 == 0:
+        return Outcome(job.id, job.lease, "cancel")
+    if turn % 9 == 0:
+        return Outcome(job.id, job.lease, "retry", "again")
+    if turn % 21 == 0:
+        return Outcome(job.id, job.lease, "complete", f'"{LARGE}"'.encode())
+    return Outcome(job.id, job.lease, "complete", b"1")
 
 
 async def read_history(scene: Scene, group: str) -> int:
