@@ -25,7 +25,7 @@ class ActRequest(BaseModel):
     autonomy_level: Annotated[AutonomyLevel, Field(strict=False)] = AutonomyLevel.EXECUTE_NOTIFY
     context: dict[str, Any] = {}
     dry_run: bool = False
-    max_steps: Annotated[int | None, Field(ge=1, le=1000)] = None
+    max_steps: Annotated[int | None, Field(ge=1, le=500)] = None
     timeout_seconds: Annotated[float | None, Field(gt=0, le=86_400, strict=False)] = None
     model: str | None = None
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 import typer
 
-from penstock.cli.options import RedisUrlOption, run
+from penstock.cli.options import LogLevelOption, RedisUrlOption, checked_level, run
+from penstock.core.errors import HistoryUnavailableError
+
+logger = logging.getLogger("penstock.api")
 
 
 def api(
@@ -16,9 +20,7 @@ def api(
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, metavar="P", help="Port to listen on.")
     ] = 8000,
-    log_level: Annotated[
-        str, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
-    ] = "info",
+    log_level: LogLevelOption = "info",
     redis_url: RedisUrlOption = None,
 ) -> None:
     """Serve the API until SIGTERM or Ctrl-C.
@@ -30,9 +32,9 @@ def api(
 
       penstock api --host 0.0.0.0 --port 8000
     """
-    from penstock.observe import logging
+    from penstock.observe import logging as logs
 
-    logging.configure(log_level)
+    logs.configure(checked_level(log_level))
     run(_serve(host, port, redis_url))
 
 
@@ -49,6 +51,7 @@ async def _serve(host: str, port: int, redis_url: str | None) -> None:
     Authenticator(settings.secret_key)
     queue = await open_run_queue(settings, redis_url)
     try:
+        await _prepare_history(settings.database_url)
         async with open_history(settings.database_url) as history:
             app = create_app(settings, queue, history)
             config = uvicorn.Config(
@@ -57,3 +60,15 @@ async def _serve(host: str, port: int, redis_url: str | None) -> None:
             await uvicorn.Server(config).serve()
     finally:
         await queue.close()
+
+
+async def _prepare_history(database_url: str | None) -> None:
+    from penstock.runs.database import migrate
+
+    if database_url is None:
+        logger.warning("api: PENSTOCK_DATABASE_URL is not set: runs are followed, but there is no history")
+        return
+    try:
+        await migrate(database_url)
+    except HistoryUnavailableError as error:
+        logger.warning("api: %s; runs are accepted all the same, their history follows", error)

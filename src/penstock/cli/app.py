@@ -8,10 +8,13 @@ from typing import Annotated
 import typer
 
 from penstock import __version__
+from penstock.cli.api import api
 from penstock.cli.demo.command import demo
 from penstock.cli.enqueue import enqueue
 from penstock.cli.exits import EXIT_CODES_HELP, ExitCode, exit_code_of, print_error
+from penstock.cli.keeper import keeper
 from penstock.cli.status import status
+from penstock.cli.token import token
 from penstock.cli.worker import worker
 from penstock.core.errors import PenstockError
 
@@ -30,6 +33,9 @@ app = typer.Typer(
 app.command()(worker)
 app.command()(enqueue)
 app.command()(status)
+app.command()(api)
+app.command()(keeper)
+app.command()(token)
 app.command()(demo)
 
 

@@ -19,7 +19,18 @@ RedisUrlOption = Annotated[
         show_default=False,
     ),
 ]
+LogLevelOption = Annotated[
+    str, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def checked_level(level: str) -> str:
+    """The level if it is one; ends the command as wrongly used otherwise."""
+    levels = ("debug", "info", "warning", "error")
+    if level.lower() not in levels:
+        raise typer.BadParameter(f"{level!r} is not one of {', '.join(levels)}.", param_hint="--log-level")
+    return level
 
 
 def run(coroutine: Coroutine[Any, Any, Value]) -> Value:

@@ -1,4 +1,4 @@
-"""`penstock worker`: run the jobs of one queue until told to stop."""
+"""`penstock worker`: run jobs until told to stop."""
 
 from __future__ import annotations
 
@@ -6,20 +6,30 @@ from typing import Annotated, Any
 
 import typer
 
-from penstock.cli.options import QueueOption, RedisUrlOption, run
+from penstock.cli.options import LogLevelOption, RedisUrlOption, checked_level, run
 
 
 def worker(  # noqa: PLR0917 - each argument is an option
     handlers: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--handlers",
             metavar="MODULE:NAME",
-            help="What runs the jobs: a mapping of job type to handler, or one handler for all.",
+            help="What runs the jobs: a mapping of job type to handler, or one handler for all. "
+            "Without it the built-in kinds are run: agent runs and webhook deliveries.",
             show_default=False,
         ),
-    ],
-    queue: QueueOption = "default",
+    ] = None,
+    queue: Annotated[
+        str | None,
+        typer.Option(
+            "--queue",
+            "-q",
+            metavar="NAME",
+            help="The queue; with --handlers 'default', without it those of all built-in kinds.",
+            show_default=False,
+        ),
+    ] = None,
     worker_id: Annotated[
         str | None,
         typer.Option(
@@ -42,12 +52,10 @@ def worker(  # noqa: PLR0917 - each argument is an option
             help="How long running jobs may finish after a stop; then they are released.",
         ),
     ] = 30.0,
-    log_level: Annotated[
-        str, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
-    ] = "info",
+    log_level: LogLevelOption = "info",
     redis_url: RedisUrlOption = None,
 ) -> None:
-    """Run the jobs of a queue until SIGTERM or Ctrl-C.
+    """Run jobs until SIGTERM or Ctrl-C.
 
     The first signal stops claiming and lets running jobs finish; a second one
     releases them at once, without spending an attempt. Modules in the current
@@ -55,17 +63,30 @@ def worker(  # noqa: PLR0917 - each argument is an option
 
     [bold]Examples[/]
 
+      penstock worker
       penstock worker --handlers shop.jobs:HANDLERS
       penstock worker --queue mail -c 50 --handlers shop.mail:send
     """
+    from penstock.cli.builtin import work_on_builtin_kinds
     from penstock.cli.handlers import load_handlers
     from penstock.observe import logging
 
-    logging.configure(_checked_level(log_level))
+    logging.configure(checked_level(log_level))
+    if handlers is None:
+        run(
+            work_on_builtin_kinds(
+                queue=queue,
+                worker_id=worker_id,
+                concurrency=concurrency,
+                grace_seconds=grace_seconds,
+                redis_url=redis_url,
+            )
+        )
+        return
     run(
         _work(
             load_handlers(handlers),
-            queue,
+            queue or "default",
             worker_id,
             concurrency=concurrency,
             grace_seconds=grace_seconds,
@@ -96,10 +117,3 @@ async def _work(
         ).start()
     finally:
         await queue.close()
-
-
-def _checked_level(level: str) -> str:
-    levels = ("debug", "info", "warning", "error")
-    if level.lower() not in levels:
-        raise typer.BadParameter(f"{level!r} is not one of {', '.join(levels)}.", param_hint="--log-level")
-    return level

@@ -15,7 +15,7 @@ from penstock.core.job import Job
 
 RUN_TYPE = "agent"
 GOAL_LIMIT = 10_000
-STEPS_LIMIT = 1000
+STEPS_LIMIT = 500
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
