@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 import traceback
-from collections.abc import Callable, Coroutine
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NamedTuple, cast
 
 from penstock.core.codec import JobSpec, decode, decode_spec, encode_result
@@ -18,6 +18,7 @@ from penstock.store.engine import Engine
 from penstock.worker.context import JobContext
 from penstock.worker.handlers import Handler, HandlerKind, HandlerTable, ProcessHandler
 from penstock.worker.holdings import Holding
+from penstock.worker.patience import patiently
 from penstock.worker.reporter import Reporter
 from penstock.worker.stack import StackMark, watched
 
@@ -44,7 +45,10 @@ async def perform_attempt(room: AttemptRoom, holding: Holding) -> Outcome | None
     """Run one attempt to its outcome; ``None`` when the lease was lost and nothing may be written."""
     claimed = holding.claimed
     spec: JobSpec | None = None
+    holding.has_begun = True
     try:
+        if holding.stopping is not None:
+            raise asyncio.CancelledError
         spec = decode_spec(claimed.spec)
         found = room.handlers.find(spec.type)
         if found is None:
@@ -57,7 +61,10 @@ async def perform_attempt(room: AttemptRoom, holding: Holding) -> Outcome | None
         return None
     except NewerFormatError as error:
         return Outcome(claimed.id, claimed.lease, "defer", str(error), UNKNOWN_TYPE_DELAY_MS)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        # Also SystemExit and what else handlers raise: it is their attempt that ends, not the worker.
         return _judge(room, claimed, spec, error)
 
 
@@ -66,18 +73,15 @@ async def _perform(
 ) -> Outcome:
     claimed = holding.claimed
     context = JobContext(
-        claimed,
-        spec,
-        payload,
-        (room.queue_name, room.worker_id),
-        room.reporter,
-        lambda: holding.stop("cancel"),
+        holding, spec, payload, (room.queue_name, room.worker_id), room.reporter, room.handlers.threads
     )
     holding.on_stop = context.mark_cancelled
     if spec.timeout_seconds is None and not spec.trace:
         result = await _invoke(room, holding, context, found)
     else:
         result = await _invoke_within(room, holding, context, spec, found)
+    if holding.stopping == "cancel" and context.has_seen_cancellation:
+        return Outcome(claimed.id, claimed.lease, "cancel")
     return Outcome(claimed.id, claimed.lease, "complete", b"" if result is None else encode_result(result))
 
 
@@ -109,17 +113,25 @@ async def _invoke(
     if kind is HandlerKind.LOOP:
         coroutine = cast("Coroutine[Any, Any, Any]", cast("Any", handler)(context))
         return await watched(coroutine, room.mark, holding.serial)
-    holding.is_outside = True
     if isinstance(handler, ProcessHandler):
         return await room.handlers.run_in_process(handler, context.payload)
     # On the board before the function runs: code that holds the GIL must be found to be to blame.
     holding.in_thread = True
     room.post()
-    return await room.handlers.run_in_thread(handler, context)
+    result = await room.handlers.run_in_thread(handler, context)
+    if not inspect.isawaitable(result):
+        return result
+    # A function that makes a coroutine, say a lambda around an async function.
+    holding.in_thread = False
+    return await watched(_finish(result), room.mark, holding.serial)
+
+
+async def _finish(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
 
 
 async def _fetch_payload(room: AttemptRoom, claimed: Claimed) -> Any:
-    raw = await room.engine.load_payload(claimed.id)
+    raw = await patiently(lambda: room.engine.load_payload(claimed.id), f"payload of {claimed.id}")
     if raw is None:
         raise InvalidJobError("its payload is gone from the server")
     return decode(raw)
@@ -148,10 +160,8 @@ def _stopped(
     return _judge(room, claimed, spec, RuntimeError(f"the handler was cancelled from within: {error!r}"))
 
 
-def _judge(room: AttemptRoom, claimed: Claimed, spec: JobSpec | None, error: Exception) -> Outcome:
+def _judge(room: AttemptRoom, claimed: Claimed, spec: JobSpec | None, error: BaseException) -> Outcome:
     problem = _text_of(error)
-    if isinstance(error, BrokenProcessPool):
-        problem = "ProcessDied: the process that ran this job's function died"
     max_attempts = 1 if spec is None else spec.max_attempts
     if room.policy.should_retry(claimed.attempt, error, max_attempts):
         delay_ms = round(room.policy.delay_seconds(claimed.attempt - 1, error) * 1000)

@@ -24,7 +24,9 @@ from penstock.core.job import Job
 from penstock.core.names import check_step_name
 from penstock.core.outcomes import Claimed
 from penstock.store.records import claimed_job
+from penstock.worker.holdings import Holding
 from penstock.worker.reporter import Reporter
+from penstock.worker.thread_crew import ThreadCrew
 
 Value = TypeVar("Value")
 
@@ -47,8 +49,8 @@ class JobContext:
     """One attempt of one job, as its handler sees it."""
 
     __slots__ = (
-        "_cancel",
         "_claimed",
+        "_holding",
         "_is_cancelled",
         "_job",
         "_loop",
@@ -56,28 +58,32 @@ class JobContext:
         "_reporter",
         "_spec",
         "_stored",
+        "_threads",
         "_used",
         "_worker_id",
+        "has_seen_cancellation",
         "payload",
     )
 
     def __init__(
         self,
-        claimed: Claimed,
+        holding: Holding,
         spec: JobSpec,
         payload: Any,
         place: tuple[str, str],
         reporter: Reporter,
-        cancel: Callable[[], None],
+        threads: ThreadCrew,
     ) -> None:
         """Made by the worker; ``place`` is the queue's name and the worker's id."""
         self.payload = payload
-        self._claimed = claimed
+        self._holding = holding
+        self._claimed: Claimed = holding.claimed
         self._spec = spec
         self._queue_name, self._worker_id = place
         self._reporter = reporter
-        self._cancel = cancel
+        self._threads = threads
         self._is_cancelled = False
+        self.has_seen_cancellation = False
         self._job: Job | None = None
         self._loop = asyncio.get_running_loop()
         self._stored: dict[str, bytes] | None = None
@@ -97,8 +103,12 @@ class JobContext:
     def cancelled(self) -> bool:
         """Whether this attempt should stop: cancelled, released or given to another worker.
 
-        Async handlers are interrupted; plain functions look here between two pieces of work.
+        Async handlers are interrupted; plain functions look here between two pieces of work, or are
+        interrupted in ``ctx.wait``. A cancelled job's function that has seen ``True`` and returns is
+        taken to have stopped.
         """
+        if self._is_cancelled:
+            self.has_seen_cancellation = True
         return self._is_cancelled
 
     @property
@@ -145,7 +155,7 @@ class JobContext:
         stored = await self._stored_steps()
         if name in stored:
             return cast("Value", self._replayed(name, stored[name], fingerprint))
-        encoded = encode_result(await _call(function), f"result of step {name!r}")
+        encoded = encode_result(await self._call(function), f"result of step {name!r}")
         body = _step_encoder.encode(StepRecord(fingerprint, msgspec.Raw(encoded)))
         code = await self._reporter.store_step(self.id, self._claimed.lease, name, body)
         if code == "full":
@@ -171,14 +181,33 @@ class JobContext:
             self._is_cancelled = True
             raise LeaseLostError(f"job {self.id} is no longer this worker's: its lease was lost")
         if code == "cancel":
-            self._cancel()
+            self._holding.stop("cancel")
             # Gives the cancellation its chance before the handler takes up the next piece of work.
             await asyncio.sleep(0)
+            if self._holding.in_thread:
+                raise asyncio.CancelledError
 
     async def _stored_steps(self) -> dict[str, bytes]:
         if self._stored is None:
             self._stored = await self._reporter.load_steps(self.id) if self._claimed.steps else {}
         return self._stored
+
+    async def _call(self, function: Callable[[], Awaitable[Value] | Value]) -> Value:
+        if inspect.iscoroutinefunction(function):
+            return cast("Value", await function())
+        call = asyncio.ensure_future(self._threads.run(function))
+        try:
+            value = await asyncio.shield(call)
+        except asyncio.CancelledError:
+            try:
+                if self._holding.stopping == "cancel":
+                    # Nothing of a job that is said to be cancelled may still be running.
+                    await asyncio.wait([call])
+            finally:
+                call.add_done_callback(lambda done: done.cancelled() or done.exception())
+                call.cancel()
+            raise
+        return await value if inspect.isawaitable(value) else value
 
     def _replayed(self, name: str, body: bytes, fingerprint: str) -> Any:
         record = _step_decoder.decode(body)
@@ -193,10 +222,3 @@ class JobContext:
 def _fingerprint(name: str, inputs: Any) -> str:
     encode_payload(inputs, f"inputs of step {name!r}")
     return hashlib.sha256(_fingerprint_encoder.encode([name, inputs])).hexdigest()[:16]
-
-
-async def _call(function: Callable[[], Awaitable[Value] | Value]) -> Value:
-    if inspect.iscoroutinefunction(function):
-        return cast("Value", await function())
-    value = await asyncio.to_thread(function)
-    return await value if inspect.isawaitable(value) else value

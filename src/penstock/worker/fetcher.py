@@ -95,10 +95,17 @@ class Fetcher:
             except PenstockError:
                 logger.exception("claim: the server refused it; trying again")
             if self._stopping:
-                # Whatever the unanswered request took is first in line again when its lease ends.
-                return None
+                return await self._ask_once_more(request_id)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    async def _ask_once_more(self, request_id: str) -> Claim | None:
+        """What the unanswered request took, so that it can be given back; a claim of none takes none."""
+        try:
+            return await self._engine.claim(self._consumer, request_id, 0)
+        except PenstockError as error:
+            logger.warning("claim: %s; what it took is first in line again when its lease ends", error)
+            return None
 
     async def _wait_for_work(self, claim: Claim) -> None:
         block = self._engine.config.worker_block_ms
@@ -110,7 +117,7 @@ class Fetcher:
             await asyncio.wait([self._idle, *([watch] if watch else [])], return_when=asyncio.FIRST_COMPLETED)
             if self._idle.done() and not self._idle.cancelled():
                 self._idle.result()
-        except QueueUnavailableError as error:
+        except PenstockError as error:
             logger.warning("bell: %s; trying again", error)
             await asyncio.sleep(FIRST_PAUSE_SECONDS)
         finally:

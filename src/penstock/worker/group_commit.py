@@ -46,9 +46,10 @@ class GroupCommit(Generic[Item, Code]):
         """How many items have no answer yet."""
         return len(self._waiting) + len(self._in_flight)
 
-    def start(self) -> None:
-        """Begin sending."""
+    def start(self) -> list[asyncio.Task[None]]:
+        """Begin sending; returns the task that does."""
         self._task = asyncio.get_running_loop().create_task(self.run(), name=f"penstock-{self._name}")
+        return [self._task]
 
     def submit(self, item: Item) -> None:
         """Hand over an item; its code arrives through ``deliver``."""

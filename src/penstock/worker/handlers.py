@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import ctypes
 import inspect
-import multiprocessing
 import os
-import signal
-import sys
-import threading
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
@@ -20,11 +12,11 @@ from typing import Any, TypeAlias
 from penstock.core.errors import ConfigurationError
 from penstock.core.names import check_job_type
 from penstock.worker.context import JobContext
+from penstock.worker.process_crew import ProcessCrew
+from penstock.worker.thread_crew import ThreadCrew
 
 Handler: TypeAlias = "Callable[[JobContext], Awaitable[Any] | Any] | ProcessHandler"
 Handlers: TypeAlias = "Mapping[str, Handler] | Handler"
-
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +27,11 @@ class ProcessHandler:
 
 
 def in_process(function: Callable[[Any], Any]) -> ProcessHandler:
-    """Run ``function(payload)`` in a process pool: for work that burns CPU or holds the GIL.
+    """Run ``function(payload)`` in a process of its own: for work that burns CPU or holds the GIL.
 
     The function must be importable by name (defined at the top of a module); it gets the payload
-    and returns JSON. The processes end with their worker.
+    and returns JSON. The process is killed when the job is cancelled or takes longer than its
+    timeout, and ends with its worker.
     """
     return ProcessHandler(function)
 
@@ -64,8 +57,8 @@ class HandlerTable:
         if self._one is None and not self._by_type:
             raise ConfigurationError("a worker needs at least one handler")
         self._max_concurrent = max_concurrent
-        self._threads: ThreadPoolExecutor | None = None
-        self._processes: ProcessPoolExecutor | None = None
+        self.threads = ThreadCrew()
+        self._processes: ProcessCrew | None = None
 
     @property
     def types(self) -> list[str]:
@@ -78,37 +71,20 @@ class HandlerTable:
 
     async def run_in_thread(self, handler: Callable[[JobContext], Any], context: JobContext) -> Any:
         """Run a plain function in a thread of its own."""
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(self._max_concurrent, thread_name_prefix="penstock-job")
-        return await asyncio.get_running_loop().run_in_executor(self._threads, handler, context)
+        return await self.threads.run(handler, context)
 
     async def run_in_process(self, handler: ProcessHandler, payload: Any) -> Any:
-        """Run a function in the process pool; a process that dies raises ``BrokenProcessPool``."""
+        """Run a function in a process of its own; one that dies raises ``ProcessDied``."""
         if self._processes is None:
-            self._processes = ProcessPoolExecutor(
-                min(self._max_concurrent, os.cpu_count() or 1),
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=_end_with_parent,
-                initargs=(os.getpid(),),
-            )
-        pool = self._processes
-        try:
-            return await asyncio.get_running_loop().run_in_executor(pool, handler.function, payload)
-        except BrokenProcessPool:
-            if self._processes is pool:
-                self._processes = None
-                pool.shutdown(wait=False)
-            raise
+            self._processes = ProcessCrew(min(self._max_concurrent, os.cpu_count() or 1), self.threads)
+        return await self._processes.run(handler.function, payload)
 
     def close(self) -> None:
-        """Let the pools go without waiting for what still runs in them."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+        """Let threads and processes go without waiting for what still runs in them."""
         if self._processes is not None:
-            processes = list((self._processes._processes or {}).values())
-            self._processes.shutdown(wait=False, cancel_futures=True)
-            for process in processes:
-                process.terminate()
+            self._processes.close()
+            self._processes = None
+        self.threads.close()
 
 
 def _checked(handler: Any, what: str) -> tuple[Handler, HandlerKind]:
@@ -123,20 +99,3 @@ def _checked(handler: Any, what: str) -> tuple[Handler, HandlerKind]:
         getattr(handler, "__call__", None)  # noqa: B004 - asks whether an object's call is async
     )
     return handler, HandlerKind.LOOP if is_async else HandlerKind.THREAD
-
-
-def _end_with_parent(parent: int) -> None:
-    """Pool processes must not outlive a worker that was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
-    threading.Thread(target=_exit_after_parent, daemon=True).start()
-
-
-def _exit_after_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-    os._exit(1)

@@ -64,6 +64,7 @@ class Heartbeat:
         self._breath.start()
         await self._spawn()
         self._task = asyncio.get_running_loop().create_task(self.run(), name="penstock-heartbeat")
+        self._task.add_done_callback(self._ended)
 
     async def run(self) -> None:
         """Act on what the process tells; start it anew when it dies."""
@@ -71,6 +72,10 @@ class Heartbeat:
         while is_alive:
             await self._listen()
             is_alive = await self._revive()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._give_up(HeartbeatError(f"the heartbeat failed: {error!r}"))
 
     def post(self) -> None:
         """Write the leases held to the board; called before a claimed job's handler runs."""

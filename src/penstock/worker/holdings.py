@@ -16,15 +16,14 @@ SUSPECT_CRASHES = 2
 class Holding:
     """A claimed job: its lease, its task while the handler runs, and why it was told to stop."""
 
-    __slots__ = ("claimed", "in_thread", "is_outside", "on_stop", "serial", "stopping", "task")
+    __slots__ = ("claimed", "has_begun", "in_thread", "on_stop", "serial", "stopping", "task")
 
     def __init__(self, claimed: Claimed, serial: int) -> None:
         """``serial`` numbers the attempts of one worker process, from 1."""
         self.claimed = claimed
         self.serial = serial
+        self.has_begun = False
         self.in_thread = False
-        # In a thread or a process: the loop cannot interrupt the handler.
-        self.is_outside = False
         self.stopping: StopReason | None = None
         self.on_stop: Callable[[], None] | None = None
         self.task: asyncio.Task[None] | None = None
@@ -35,13 +34,14 @@ class Holding:
         return self.claimed.crashes >= SUSPECT_CRASHES
 
     def stop(self, reason: StopReason) -> None:
-        """Tell the attempt to stop, once; a thread or process is waited for unless the lease is lost."""
+        """Tell the attempt to stop, once; when it is to be cancelled, a thread is waited for."""
         if self.task is None or self.stopping in ("lost", reason):
             return
         self.stopping = reason
         if self.on_stop is not None:
             self.on_stop()
-        if not self.is_outside or reason != "cancel":
+        # A task that has not begun would end without a word; it looks at `stopping` when it begins.
+        if self.has_begun and not (self.in_thread and reason == "cancel"):
             self.task.cancel()
 
 

@@ -26,9 +26,10 @@ class Janitor:
         self._auditor = Auditor(engine)
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin sweeping."""
+    def start(self) -> list[asyncio.Task[None]]:
+        """Begin sweeping; returns the task that does."""
         self._task = asyncio.get_running_loop().create_task(self.run(), name="penstock-janitor")
+        return [self._task]
 
     async def run(self) -> None:
         """Sweep for ever."""

@@ -22,9 +22,10 @@ class Promoter:
         self._next_ms = 0
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin promoting."""
+    def start(self) -> list[asyncio.Task[None]]:
+        """Begin promoting; returns the task that does."""
         self._task = asyncio.get_running_loop().create_task(self.run(), name="penstock-promoter")
+        return [self._task]
 
     def expect(self, due_in_ms: int) -> None:
         """A job is due in ``due_in_ms``: look then, if that is sooner than planned."""

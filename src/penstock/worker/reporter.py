@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from penstock.core.errors import PenstockError
 from penstock.store.engine import Engine
 from penstock.worker.group_commit import GroupCommit
+from penstock.worker.patience import patiently
 
 Note = TypeVar("Note")
 
@@ -22,8 +23,8 @@ class _Asking(Generic[Note]):
             name, self._send_notes, self._answer, self._refuse
         )
 
-    def start(self) -> None:
-        self._commit.start()
+    def start(self) -> list[asyncio.Task[None]]:
+        return self._commit.start()
 
     async def stop(self) -> None:
         await self._commit.stop()
@@ -54,13 +55,13 @@ class Reporter:
     def __init__(self, engine: Engine) -> None:
         """Write through ``engine``."""
         self._engine = engine
+        self.refused_late = 0
         self._progress: _Asking[tuple[str, str, float, str]] = _Asking("progress", engine.note_progress)
         self._steps: _Asking[tuple[str, str, str, bytes]] = _Asking("steps", engine.store_steps)
 
-    def start(self) -> None:
-        """Begin writing."""
-        self._progress.start()
-        self._steps.start()
+    def start(self) -> list[asyncio.Task[None]]:
+        """Begin writing; returns the tasks that do."""
+        return [*self._progress.start(), *self._steps.start()]
 
     async def stop(self) -> None:
         """Stop writing."""
@@ -69,12 +70,17 @@ class Reporter:
 
     async def progress(self, job_id: str, lease: str, percent: float, step: str) -> str:
         """Note how far a job has come: ``ok``, ``cancel`` or ``lost``."""
-        return await self._progress.ask((job_id, lease, percent, step))
+        return self._noted(await self._progress.ask((job_id, lease, percent, step)))
 
     async def store_step(self, job_id: str, lease: str, name: str, body: bytes) -> str:
         """Store a finished step: ``ok``, ``cancel``, ``lost``, ``full`` or ``corrupt``."""
-        return await self._steps.ask((job_id, lease, name, body))
+        return self._noted(await self._steps.ask((job_id, lease, name, body)))
 
     async def load_steps(self, job_id: str) -> dict[str, bytes]:
         """The steps that earlier attempts finished."""
-        return await self._engine.load_steps(job_id)
+        return await patiently(lambda: self._engine.load_steps(job_id), f"steps of {job_id}")
+
+    def _noted(self, code: str) -> str:
+        if code == "lost":
+            self.refused_late += 1
+        return code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 
@@ -30,9 +31,9 @@ class Settler:
         """Outcomes that are not settled yet."""
         return len(self._commit)
 
-    def start(self) -> None:
-        """Begin settling."""
-        self._commit.start()
+    def start(self) -> list[asyncio.Task[None]]:
+        """Begin settling; returns the task that does."""
+        return self._commit.start()
 
     def submit(self, outcome: Outcome) -> None:
         """Settle an outcome as soon as the call in flight is back."""
@@ -49,7 +50,7 @@ class Settler:
     def _settled(self, outcome: Outcome, code: SettleCode) -> None:
         if code in ("ok", "already"):
             self.counted[outcome.kind] += 1
-        elif code == "lost" and outcome.kind != "release":
+        elif code in ("lost", "gone") and outcome.kind != "release":
             self.refused_late += 1
             logger.warning(
                 "job %s: its %s was refused: the job is no longer ours (lease %s)",
@@ -57,7 +58,7 @@ class Settler:
                 outcome.kind,
                 outcome.lease,
             )
-        elif code != "lost":
+        elif code not in ("lost", "gone"):
             logger.error("job %s: its %s could not be settled: %s", outcome.id, outcome.kind, code)
         self._holdings.drop(outcome.id, outcome.lease)
 

@@ -60,7 +60,7 @@ class Worker:
         self._engine = queue.engine
         self._worker_id = check_worker_id(worker_id or default_worker_id())
         self._incarnation = f"{self._worker_id}:{new_nonce()}"
-        self._grace_seconds = check_duration(grace_seconds, "grace_seconds")
+        self._grace_seconds = self._grace_now_seconds = check_duration(grace_seconds, "grace_seconds")
         self._handlers = HandlerTable(handlers, max_concurrent)
         self._policy = retry_policy or RetryPolicy(
             MOST_ATTEMPTS, queue.config.retry_base_delay, queue.config.retry_max_delay
@@ -68,6 +68,7 @@ class Worker:
         self._max_concurrent = max_concurrent
         self._holdings = Holdings(max_concurrent)
         self._settler = Settler(self._engine, self._holdings)
+        self._reporter = Reporter(self._engine)
         self._fetcher: Fetcher | None = None
         self._heartbeat: Heartbeat | None = None
         self._room: AttemptRoom | None = None
@@ -131,7 +132,7 @@ class Worker:
             "jobs_retried": counted["retry"],
             "jobs_cancelled": counted["cancel"],
             "jobs_released": counted["release"],
-            "late_writes_refused": self._settler.refused_late,
+            "late_writes_refused": self._settler.refused_late + self._reporter.refused_late,
             "uptime_seconds": 0.0 if self._started_at is None else time.monotonic() - self._started_at,
         }
 
@@ -159,31 +160,50 @@ class Worker:
         self._heartbeat = Heartbeat(
             line, self._engine.timings, self._holdings, self._engine.clock, self._give_up
         )
-        reporter, promoter, janitor = Reporter(self._engine), Promoter(self._engine), Janitor(self._engine)
+        promoter, janitor = Promoter(self._engine), Janitor(self._engine)
         self._room = AttemptRoom(
             self._engine,
             self._queue.queue_name,
             self._worker_id,
             self._handlers,
             self._policy,
-            reporter,
+            self._reporter,
             self._heartbeat.board.mark,
             self._heartbeat.post,
         )
         self._fetcher = Fetcher(self._engine, self._incarnation, self._holdings, self._begin, promoter.expect)
         try:
             await self._heartbeat.start()
-            for role in (self._settler, reporter, promoter, janitor):
-                role.start()
+            for role in (self._settler, self._reporter, promoter, janitor):
+                for task in role.start():
+                    task.add_done_callback(self._role_ended)
             logger.info("worker %s: running on %s", self._worker_id, self._engine.keys.base)
-            await (self._fetcher.run_until_idle() if until_idle else self._fetcher.run())
-            await self._finish_up()
+            await self._fetch(until_idle=until_idle)
         finally:
-            for role in (promoter, janitor, reporter, self._settler):
+            for role in (promoter, janitor, self._reporter, self._settler):
                 await role.stop()
             await self._heartbeat.stop()
             self._handlers.close()
             logger.info("worker %s: stopped", self._worker_id)
+
+    async def _fetch(self, *, until_idle: bool) -> None:
+        assert self._fetcher is not None  # noqa: S101 - made just before
+        if self._stopping:
+            # Asked to while it was starting, before there was a fetcher to tell.
+            self._fetcher.stop()
+        try:
+            await (self._fetcher.run_until_idle() if until_idle else self._fetcher.run())
+        except BaseException:
+            # Cancelled from outside, or a fault: what runs must not go on without its worker.
+            self._begin_stop(0)
+            raise
+        finally:
+            await self._finish_up()
+
+    def _role_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("worker %s: %s failed", self._worker_id, task.get_name(), exc_info=error)
+            self._give_up(WorkerError(f"{task.get_name()} failed: {error!r}"))
 
     def _begin(self, jobs: list[Claimed]) -> None:
         assert self._heartbeat is not None  # noqa: S101 - the fetcher runs only after it was made
@@ -211,7 +231,7 @@ class Worker:
             grace_seconds,
         )
         self._stopping = True
-        self._grace_seconds = grace_seconds
+        self._grace_now_seconds = grace_seconds
         if self._fetcher is not None:
             self._fetcher.stop()
 
@@ -225,7 +245,7 @@ class Worker:
 
     async def _finish_up(self) -> None:
         """Grace for what runs, release for what is left, and the last outcomes settled."""
-        await self._wait_for_handlers(self._grace_seconds)
+        await self._wait_for_handlers(self._grace_now_seconds)
         if self.active_jobs:
             logger.warning("worker %s: releasing %d jobs", self._worker_id, self.active_jobs)
             self._holdings.stop_all("release")
