@@ -135,7 +135,7 @@ def test_secrets_stay_out_of_repr() -> None:
 
 
 def test_values_that_are_no_secret_are_still_shown() -> None:
-    with pytest.raises(ConfigurationError, match="claim_idle_ms: .* got 5"):
+    with pytest.raises(ConfigurationError, match=r"claim_idle_ms: .* got 5"):
         QueueConfig(claim_idle_ms=5)
 
 

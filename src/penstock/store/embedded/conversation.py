@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,28 +11,16 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from penstock.store.embedded.lifecycle import NotReady, Running
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from penstock.store.embedded.directory import DataDirectory, Endpoint
+    from penstock.store.embedded.directory import DataDirectory
+    from penstock.store.embedded.place import Endpoint
 
 #: Long enough for a loopback answer; whoever asks, asks again.
 _ANSWER_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A server that answers, takes commands and works in the data directory."""
-
-    pid: int
-    endpoint: Endpoint
-
-
-@dataclass(frozen=True, slots=True)
-class NotReady:
-    """Why there is no such server yet; a clause for an error message."""
-
-    reason: str
 
 
 async def look(directory: DataDirectory) -> Running | NotReady:
