@@ -41,6 +41,11 @@ class JobSpec(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=False):
     trace: dict[str, str] = {}
 
 
+class _Format(msgspec.Struct):
+    format: int = 0
+
+
+_format_decoder = msgspec.json.Decoder(_Format)
 _spec_decoder = msgspec.json.Decoder(JobSpec)
 _value_decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
@@ -61,16 +66,26 @@ def decode_spec(raw: bytes) -> JobSpec:
     """Read a stored spec; raise ``InvalidJobError`` when damaged, ``NewerFormatError`` when newer."""
     try:
         spec = _spec_decoder.decode(raw)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        _refuse_newer(raw)
         raise InvalidJobError(f"the stored spec cannot be read: {error}") from error
-    if spec.format > SPEC_FORMAT:
-        raise NewerFormatError(
-            f"the stored spec has format {spec.format}, this version of Penstock reads "
-            f"format {SPEC_FORMAT}: upgrade this worker"
-        )
-    if spec.format < 1:
+    if spec.format != SPEC_FORMAT:
+        _refuse_newer(raw)
         raise InvalidJobError("the stored spec names no format")
     return spec
+
+
+def _refuse_newer(raw: bytes) -> None:
+    """Raise ``NewerFormatError`` for a spec of a later layout, whose other fields may mean anything."""
+    try:
+        found = _format_decoder.decode(raw).format
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return
+    if found > SPEC_FORMAT:
+        raise NewerFormatError(
+            f"the stored spec has format {found}, this version of Penstock reads "
+            f"format {SPEC_FORMAT}: upgrade this worker"
+        )
 
 
 def encode_payload(payload: Any, what: str = "payload") -> bytes:
@@ -112,5 +127,5 @@ def decode(raw: bytes | str) -> Any:
     """Read JSON that this package wrote; raise ``InvalidJobError`` when it is damaged."""
     try:
         return _value_decoder.decode(raw)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise InvalidJobError(f"stored JSON cannot be read: {error}") from error

@@ -64,6 +64,13 @@ TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = MappingProxyType(
 )
 
 
+def parse_status(value: object) -> JobStatus:
+    """The status called ``value``; raise ``InvalidJobError`` naming all there are."""
+    if isinstance(value, str) and value in set(JobStatus):
+        return JobStatus(value)
+    raise InvalidJobError(f"{value!r} is not a job status: expected one of {', '.join(JobStatus)}")
+
+
 def _configured_attempts() -> int:
     return get_queue_config().retry_max_attempts
 
@@ -140,16 +147,12 @@ class Job:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Make a job from what ``to_dict`` gave; raise ``InvalidJobError`` for anything else."""
+        if not isinstance(data, Mapping):
+            raise InvalidJobError(f"a job is made from a mapping of its fields, got {type(data).__name__}")
         known = {item.name for item in fields(cls)}
         unknown = sorted(set(data) - known)
         if unknown:
             raise InvalidJobError(f"a job has no field {unknown[0]!r}; its fields are {sorted(known)}")
         values = dict(data)
-        try:
-            values["status"] = JobStatus(values.get("status", JobStatus.PENDING))
-        except ValueError:
-            allowed = ", ".join(JobStatus)
-            raise InvalidJobError(
-                f"{values['status']!r} is not a job status: expected one of {allowed}"
-            ) from None
+        values["status"] = parse_status(values.get("status", JobStatus.PENDING))
         return cls(**values)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit, urlunsplit
 
 import redis
 from redis.asyncio import Redis, RedisCluster
@@ -57,7 +57,8 @@ def open_client(url: str, *, cluster: bool = False) -> Client:
     scheme = url.partition("://")[0]
     if "://" not in url or scheme not in _SCHEMES:
         raise ConfigurationError(
-            f"{url!r} is not a Redis URL: expected redis://[user:password@]host:port/db, rediss:// or unix://path"
+            f"{hide_password(url)!r} is not a Redis URL: expected redis://[user:password@]host:port/db, "
+            "rediss:// or unix://path"
         )
     options: dict[str, Any] = {"protocol": 2, "socket_timeout": SOCKET_TIMEOUT_SECONDS}
     try:
@@ -72,10 +73,7 @@ def open_client(url: str, *, cluster: bool = False) -> Client:
 
 def hide_password(url: str) -> str:
     """The URL with any password replaced, fit for messages and logs."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
+    return re.sub(r"://([^:@/]*):[^/]*@", r"://\1:***@", url)
 
 
 def describe(client: Client) -> str:
@@ -92,6 +90,10 @@ def byte_client(client: Client) -> Client:
     Raises ``ConfigurationError`` when no twin can be made (a custom pool).
     """
     if isinstance(client, RedisCluster):
+        if client.connection_kwargs.get("decode_responses"):
+            raise ConfigurationError(
+                "the given cluster client decodes its responses; make it with decode_responses=False"
+            )
         return client
     kwargs = client.connection_pool.connection_kwargs
     if not kwargs.get("decode_responses"):
@@ -105,7 +107,7 @@ def byte_client(client: Client) -> Client:
             f"the given Redis client decodes its responses and cannot be copied ({error}); "
             "make it with decode_responses=False"
         ) from None
-    return Redis(connection_pool=pool)
+    return Redis.from_pool(pool)
 
 
 def longest_wait_seconds(client: Client) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from penstock.core.codec import JobSpec, decode, decode_spec
-from penstock.core.errors import InvalidJobError, StoreError
+from penstock.core.errors import InvalidJobError, NewerFormatError, StoreError
 from penstock.core.job import Job, JobStatus
 from penstock.core.outcomes import Claimed
 from penstock.store.connect import translated
@@ -26,13 +26,10 @@ async def load_job(engine: Engine, job_id: str, queue_name: str) -> Job | None:
         return None
     fields = {name.decode(): value for name, value in stored.items()}
     job = read_job(job_id, fields, queue_name)
-    if fields.get("apart"):
-        raw = await engine.load_payload(job_id)
-        job.payload = None if raw is None else decode(raw)
-    if fields.get("result_apart"):
-        with translated(engine.where):
-            raw = await cast("Any", engine.client.get(engine.keys.result + job_id))
-        job.result = None if raw is None else decode(raw)
+    if "apart" in fields:
+        job.payload = await _load_beside(engine, engine.keys.payload, job)
+    if "result_apart" in fields:
+        job.result = await _load_beside(engine, engine.keys.result, job)
     return job
 
 
@@ -41,6 +38,10 @@ def read_job(job_id: str, fields: Mapping[str, bytes], queue_name: str) -> Job:
     try:
         spec = decode_spec(fields["spec"]) if "spec" in fields else JobSpec()
         return _job(job_id, spec, fields, queue_name)
+    except NewerFormatError as error:
+        job = _job(job_id, JobSpec(), fields, queue_name)
+        job.error = str(error)
+        return job
     except (InvalidJobError, ValueError) as error:
         return Job(id=job_id, status=JobStatus.FAILED, error=f"damaged: {error}", queue_name=queue_name)
 
@@ -57,6 +58,17 @@ def claimed_job(
     job.worker_id = worker_id
     job.started_at = now
     return job
+
+
+async def _load_beside(engine: Engine, beginning: str, job: Job) -> Any:
+    """JSON from a key beside the hash; when it cannot be read, the job's ``error`` says so."""
+    try:
+        with translated(engine.where):
+            raw = await cast("Any", engine.client.get(beginning + job.id))
+        return None if raw is None else decode(raw)
+    except (InvalidJobError, StoreError) as error:
+        job.error = f"damaged: {error}"
+        return None
 
 
 def _job(job_id: str, spec: JobSpec, fields: Mapping[str, bytes], queue_name: str) -> Job:

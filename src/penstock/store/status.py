@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from penstock.core.config import LeaseTimings, QueueConfig, get_queue_config
-from penstock.core.job import Job, JobStatus
+from penstock.core.job import Job, JobStatus, parse_status
 from penstock.core.names import check_job_id, check_queue_name
 from penstock.store.connect import Client, byte_client, translated
 from penstock.store.engine import Engine
@@ -23,9 +23,15 @@ class JobStatusTracker:
     ) -> None:
         """Look at ``queue_name`` through a client of ``redis.asyncio``."""
         settings = config or get_queue_config()
+        self._given = redis_client
         self._queue_name = check_queue_name(queue_name)
         keys = QueueKeys(settings.key_prefix, queue_name)
         self._engine = Engine(byte_client(redis_client), keys, settings, LeaseTimings())
+
+    async def close(self) -> None:
+        """Close the connections this object opened; the given client stays the caller's."""
+        if self._engine.client is not self._given:
+            await self._engine.client.aclose()
 
     async def get_job(self, job_id: str) -> Job | None:
         """The job as it stands, or ``None`` when this queue does not keep it."""
@@ -41,9 +47,10 @@ class JobStatusTracker:
     async def list_jobs(self, status: JobStatus | str | None = None, limit: int = 100) -> list[Job]:
         """Up to ``limit`` jobs of ``status`` (all statuses if ``None``).
 
-        Finished jobs come newest first, waiting ones in the order they will be taken.
+        Finished jobs come newest first, waiting ones in the order they will be taken. Raises
+        ``InvalidJobError`` for a status that there is not.
         """
-        wanted = list(JobStatus) if status is None else [JobStatus(status)]
+        wanted = list(JobStatus) if status is None else [parse_status(status)]
         jobs: list[Job] = []
         for each in wanted:
             async for job_id in self._ids(each):

@@ -13,7 +13,7 @@ from penstock.core.acceptance import AcceptedJob, accept, check_duration
 from penstock.core.clock import Clock
 from penstock.core.codec import decode, decode_spec, encode_result
 from penstock.core.config import LeaseTimings, QueueConfig, get_queue_config
-from penstock.core.errors import EventsBacklogError, InvalidJobError
+from penstock.core.errors import EventsBacklogError, InvalidJobError, NewerFormatError
 from penstock.core.job import Job, JobStatus
 from penstock.core.names import check_job_id, check_queue_name, check_worker_id, new_nonce
 from penstock.core.outcomes import Claim, Claimed, Outcome, OutcomeKind
@@ -26,7 +26,9 @@ from penstock.store.reach import Reach
 from penstock.store.records import claimed_job, load_job
 from penstock.store.statistics import read_stats
 
-_FINAL_KINDS: dict[JobStatus, OutcomeKind] = {
+# How long a job that only a newer version can read is left to the newer workers.
+NEWER_FORMAT_DELAY_MS = 15_000
+_FINAL_KINDS: dict[str, OutcomeKind] = {
     JobStatus.COMPLETED: "complete",
     JobStatus.FAILED: "fail",
     JobStatus.CANCELLED: "cancel",
@@ -125,11 +127,10 @@ class RedisStreamsQueue(JobQueue):
         engine = await self._reach.prepared(queue_name or self.queue_name)
         deadline = time.monotonic() + timeout_ms / 1000
         while True:
-            claim = await self._claim_one(engine, worker_id)
+            claim, job = await self._claim_one(engine, worker_id, queue_name or self.queue_name)
+            if job is not None:
+                return job
             if claim.jobs:
-                job = await self._hand_out(engine, claim.jobs[0], worker_id, queue_name or self.queue_name)
-                if job is not None:
-                    return job
                 continue
             if claim.due_in_ms == 0:
                 await engine.promote()
@@ -152,7 +153,7 @@ class RedisStreamsQueue(JobQueue):
         self, job_id: str, result: dict[str, Any] | None = None, status: JobStatus | None = None
     ) -> bool:
         """Settle the job with ``result``, or as another final ``status``; ``False`` without its lease."""
-        kind = _FINAL_KINDS.get(JobStatus(status or JobStatus.COMPLETED))
+        kind = _FINAL_KINDS.get(status or JobStatus.COMPLETED)
         if kind is None:
             raise InvalidJobError(
                 f"a job cannot be completed as {status!r}: expected completed, failed or cancelled"
@@ -230,16 +231,19 @@ class RedisStreamsQueue(JobQueue):
                 "start a keeper or raise max_events"
             )
 
-    async def _claim_one(self, engine: Engine, worker_id: str) -> Claim:
+    async def _claim_one(self, engine: Engine, worker_id: str, queue_name: str) -> tuple[Claim, Job | None]:
         place = (engine.keys.base, worker_id)
         async with self._claim_locks.setdefault(place, asyncio.Lock()):
-            # A request whose reply was lost is repeated, so that the job it took is not stranded.
+            # A request is repeated until its job is in the caller's hands, so that none is stranded.
             request = self._requests.setdefault(place, new_nonce())
             claim = await engine.claim(
                 f"{worker_id}:{self._claimant}", request, 1, unrenewed_ms=self.config.claim_idle_ms
             )
+            job = None
+            if claim.jobs:
+                job = await self._hand_out(engine, claim.jobs[0], worker_id, queue_name)
             del self._requests[place]
-            return claim
+            return claim, job
 
     async def _hand_out(
         self, engine: Engine, claimed: Claimed, worker_id: str, queue_name: str
@@ -252,6 +256,10 @@ class RedisStreamsQueue(JobQueue):
                 if raw is None:
                     raise InvalidJobError("its payload is gone from the server")
                 payload = decode(raw)
+        except NewerFormatError as error:
+            later = Outcome(claimed.id, claimed.lease, "defer", str(error), NEWER_FORMAT_DELAY_MS)
+            await engine.settle([later])
+            return None
         except InvalidJobError as error:
             await engine.settle([Outcome(claimed.id, claimed.lease, "fail", f"damaged: {error}")])
             return None
