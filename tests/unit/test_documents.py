@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,10 +42,6 @@ code = "Never a sentence. Not at all."
 [ref]: reference.md
 [A reference][ref]
 """
-
-
-def there(*names: str) -> Callable[[str], bool]:
-    return lambda path: path in names
 
 
 class TestDecoding:

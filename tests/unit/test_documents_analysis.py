@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,9 @@ from penstock.executors.documents import (
 )
 from tests.unit.test_documents import GUIDE
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 FORMATS = list(TextFormat)
 
 PIECES = [
@@ -26,6 +30,10 @@ PIECES = [
     *("<p>", "</p>", "<!--", "|a|b|", "--- ", '"""', "'''", "/*", "*/", "#", "- ", "> ", "`a`_"),
     *("====", "word ", "https://x.org ", "&amp;", "]]>", "<a "),
 ]
+
+
+def there(*names: str) -> Callable[[str], bool]:
+    return lambda path: path in names
 
 
 class TestSummary:
