@@ -35,9 +35,13 @@ local function repeat_earlier_claim()
   for id in ids:gmatch('%S+') do
     local state = read(id)
     if state and state.status == 'processing' and state.lease and state.lease:match(':(.*)$') == request_id then
+      -- The lease has run while the first answer was on its way to nobody.
+      leased[#leased + 1] = now + tonumber(lease_ms)
+      leased[#leased + 1] = id
       hand_over(id, state)
     end
   end
+  if #leased > 0 then redis.call('ZADD', leases, unpack(leased)) end
   return true
 end
 
@@ -63,7 +67,7 @@ end
 local function take_lapsed(id, lapsed_at)
   local state, problem = read(id)
   if problem == 'gone' then redis.call('ZREM', leases, id) return end
-  if problem then quarantine(id, 'processing') return end
+  if problem then quarantine(id, lapsed_at == RELEASED and 'pending' or 'processing') return end
   if state.status == 'processing' then
     if is_spared(state, lapsed_at) or charge_crash(id, state) == 'ended' then return end
   elseif state.status ~= 'pending' then

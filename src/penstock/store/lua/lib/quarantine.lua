@@ -1,9 +1,10 @@
 -- Sets a damaged job aside: its raw content becomes a dead letter, and its hash says what happened.
--- `found_as` is the status it was counted under, as far as the place it was found in tells.
+-- It was counted under the status its hash says, or if that is damaged too under `found_as`, as far as the
+-- place it was found in tells.
 --
 -- KEYS dlq events job index leases scheduled
 -- ARGV keep_ms
--- USES clock tally leave
+-- USES clock tally state leave
 local QUARANTINED = 'damaged: the job could not be read and was set aside; its raw content is in the dead letters'
 
 local function raw_content(key, kind)
@@ -12,19 +13,20 @@ local function raw_content(key, kind)
   return redis.call('DUMP', key)
 end
 
--- What can still be read of it: frees its message, and lets history know if it was recorded.
+-- What can still be read of it: answers its status, frees its message, and lets history know if it was recorded.
 local function salvage(id, kind)
-  if kind ~= 'hash' then return nil end
-  local raw = redis.call('HMGET', job .. id, 'message_id', 'lane', 'record')
+  if kind ~= 'hash' then return nil, nil end
+  local raw = redis.call('HMGET', job .. id, 'message_id', 'lane', 'record', 'status')
   if raw[1] and raw[1]:match('^%d+%-%d+$') then leave_message(raw[2], raw[1]) end
-  if raw[3] ~= '1' then return nil end
-  return redis.call('XADD', events, '*', 'event', 'failed', 'job', id, 'at', now, 'attempt', 0, 'error', QUARANTINED)
+  local status = STATUSES[raw[4]] and raw[4] or nil
+  if raw[3] ~= '1' then return status, nil end
+  return status, redis.call('XADD', events, '*', 'event', 'failed', 'job', id, 'at', now, 'attempt', 0, 'error', QUARANTINED)
 end
 
 local function quarantine(id, found_as)
   local key = job .. id
   local kind = redis.call('TYPE', key).ok
-  local event_id = salvage(id, kind)
+  local status, event_id = salvage(id, kind)
   local letter = redis.call('XADD', dlq, '*', 'job', id, 'error', QUARANTINED, 'attempts', 0, 'crashes', 0,
     'at', now, 'traceback', '', 'kind', kind, 'snapshot', raw_content(key, kind))
   redis.call('DEL', key)
@@ -37,5 +39,5 @@ local function quarantine(id, found_as)
   redis.call('ZREM', leases, id)
   redis.call('ZREM', scheduled, id)
   redis.call('ZADD', index .. 'failed', now, id)
-  move(found_as, 'failed')
+  move(status or found_as, 'failed')
 end
