@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import psutil
 from redis.asyncio import Redis
@@ -88,6 +88,8 @@ def client(url: str) -> Redis:
 class User:
     """An ``embedded_user.py`` process in a group of its own."""
 
+    script: ClassVar[Path] = USER_SCRIPT
+
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
 
@@ -97,7 +99,7 @@ class User:
         who = [] if nobody_in is None else [str(NOBODY), str(nobody_in)]
         return cls(
             subprocess.Popen(
-                [sys.executable, str(USER_SCRIPT), str(data_dir), *who],
+                [sys.executable, str(cls.script), str(data_dir), *who],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -47,7 +47,7 @@ class ServerProcess:
         log = directory.open_log()
         log_start_bytes = os.fstat(log).st_size
         try:
-            popen: subprocess.Popen[bytes] = subprocess.Popen(
+            popen: Any = subprocess.Popen(
                 command,
                 pass_fds=tuple(keep),
                 start_new_session=True,
@@ -149,7 +149,7 @@ def ports(directory: PrivateDirectory, port: int | None) -> Iterator[int]:
         yield port
         return
     last = directory.read_endpoint()
-    if last is not None:
+    if last is not None and last.port:
         yield last.port
     for _ in range(_FREE_PORTS_TRIED):
         yield _free_port()
