@@ -86,7 +86,7 @@ def _check_fields(job: Job, priority: object) -> None:
         check_duration(job.timeout_seconds, "timeout_seconds", allow_zero=False)
     if type(job.record) is not bool:
         raise InvalidJobError(f"record must be True or False, got {job.record!r}")
-    if not isinstance(job.created_at, int | float) or not math.isfinite(job.created_at):
+    if type(job.created_at) not in {int, float} or not math.isfinite(job.created_at):
         raise InvalidJobError(f"created_at must be seconds since the epoch, got {job.created_at!r}")
     if not isinstance(job.metadata, dict):
         raise InvalidJobError(f"metadata must be a dict, got {type(job.metadata).__name__}")

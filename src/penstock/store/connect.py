@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import redis
-from redis.asyncio import Redis, RedisCluster
+from redis.asyncio import ConnectionPool, Redis, RedisCluster
 from redis.asyncio.connection import SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
@@ -22,7 +22,7 @@ from penstock.core.errors import (
     UnsafeServerError,
     means_wait,
 )
-from penstock.store.packing import CONNECTION_CLASSES
+from penstock.store.connections import OWN_CONNECTIONS
 
 Client: TypeAlias = "Redis | RedisCluster"
 
@@ -64,11 +64,12 @@ def open_client(url: str, *, cluster: bool = False) -> Client:
     try:
         if cluster:
             return RedisCluster.from_url(url, **options, retry=AsyncRetry(NoBackoff(), 0))
-        return Redis.from_url(
-            url, **options, retry=AsyncRetry(NoBackoff(), 0), connection_class=CONNECTION_CLASSES[scheme]
-        )
+        client = Redis.from_url(url, **options, retry=AsyncRetry(NoBackoff(), 0))
     except ValueError as error:
         raise ConfigurationError(f"{hide_password(url)!r} is not a Redis URL: {error}") from None
+    pool = client.connection_pool
+    pool.connection_class = OWN_CONNECTIONS[pool.connection_class]
+    return client
 
 
 def hide_password(url: str) -> str:
@@ -84,30 +85,46 @@ def describe(client: Client) -> str:
     return str(kwargs.get("path") or f"{kwargs.get('host', 'localhost')}:{kwargs.get('port', 6379)}")
 
 
-def byte_client(client: Client) -> Client:
-    """``client`` itself if it answers in bytes, else a twin that does.
+def own_client(client: Client) -> Client:
+    """A client over connections of ours to where ``client`` goes, or ``client`` itself if it has them.
 
-    Raises ``ConfigurationError`` when no twin can be made (a custom pool).
+    Ours answer in bytes, never resend by themselves and never lose a cancellation. A cluster or a custom
+    kind of connection is used as it is, if it answers in bytes; raises ``ConfigurationError`` if not.
     """
     if isinstance(client, RedisCluster):
-        if client.connection_kwargs.get("decode_responses"):
-            raise ConfigurationError(
-                "the given cluster client decodes its responses; make it with decode_responses=False"
-            )
+        _refuse_decoding(client.connection_kwargs)
         return client
-    kwargs = client.connection_pool.connection_kwargs
-    if not kwargs.get("decode_responses"):
-        return client
-    try:
-        pool = type(client.connection_pool)(
-            connection_class=client.connection_pool.connection_class, **(kwargs | {"decode_responses": False})
-        )
-    except TypeError as error:
+    own = OWN_CONNECTIONS.get(client.connection_pool.connection_class)
+    if own is not None:
+        return _twin(client, own)
+    _refuse_decoding(client.connection_pool.connection_kwargs)
+    return client
+
+
+def byte_client(client: Client) -> Client:
+    """``client`` itself if it answers in bytes, else a client of ours, for the caller to close."""
+    if isinstance(client, RedisCluster) or client.connection_pool.connection_kwargs.get("decode_responses"):
+        return own_client(client)
+    return client
+
+
+def _refuse_decoding(kwargs: dict[str, Any]) -> None:
+    if kwargs.get("decode_responses"):
         raise ConfigurationError(
-            f"the given Redis client decodes its responses and cannot be copied ({error}); "
-            "make it with decode_responses=False"
-        ) from None
-    return Redis.from_pool(pool)
+            "the given Redis client decodes its responses; make it with decode_responses=False"
+        )
+
+
+def _twin(client: Redis, own: type) -> Redis:
+    kwargs = client.connection_pool.connection_kwargs
+    # What the library added for itself (notices of maintenance, original addresses) stays behind.
+    copied = {
+        name: value for name, value in kwargs.items() if not name.startswith(("maint_", "orig_", "himport"))
+    }
+    copied |= {"decode_responses": False, "protocol": 2, "retry": AsyncRetry(NoBackoff(), 0)}
+    copied.setdefault("socket_timeout", SOCKET_TIMEOUT_SECONDS)
+    most = client.connection_pool.max_connections
+    return Redis.from_pool(ConnectionPool(connection_class=own, max_connections=most, **copied))
 
 
 def longest_wait_seconds(client: Client) -> float:

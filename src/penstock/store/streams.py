@@ -20,7 +20,7 @@ from penstock.core.outcomes import Claim, Claimed, Outcome, OutcomeKind
 from penstock.core.queue import JobQueue
 from penstock.core.retry import RetryPolicy
 from penstock.observe.tracing import current_trace
-from penstock.store.connect import Client, byte_client, open_client
+from penstock.store.connect import Client, open_client, own_client
 from penstock.store.engine import BATCH, Engine
 from penstock.store.reach import Reach
 from penstock.store.records import claimed_job, load_job
@@ -58,7 +58,7 @@ class RedisStreamsQueue(JobQueue):
         self.config = config or get_queue_config()
         self.timings = timings or LeaseTimings()
         self.clock = clock
-        self.client = byte_client(redis_client)
+        self.client = own_client(redis_client)
         self._reach = Reach(self.client, self.config, self.timings, clock)
         self.engine = self._reach.engine(self.queue_name)
         self._owns_client = self.client is not redis_client
