@@ -32,6 +32,7 @@ def claim(queue: Queue, request: Request, now: int, read_to: Mapping[str, tuple[
     earlier = queue.claims.get(request.consumer)
     if earlier and earlier[0] == request.id:
         again = [job_id for job_id in earlier[1] if _is_still_under(queue.jobs.get(job_id), request.id)]
+        queue.leases |= dict.fromkeys(again, now + request.lease_ms)
         return Expected(again, [], len(again))
     first, seats = _take_lapsed(queue, request, now)
     room = request.count - len(first)

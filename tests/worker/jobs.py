@@ -88,6 +88,14 @@ def gated_thread(ctx: JobContext) -> dict[str, Any]:
     return {"attempt": ctx.attempt}
 
 
+def deaf_thread(ctx: JobContext) -> None:
+    """A plain function that never looks whether it is to stop."""
+    begin(ctx)
+    while not Path(ctx.payload["gate"]).exists():
+        time.sleep(LOOK_SECONDS)
+    end(ctx)
+
+
 async def holds_gil(ctx: JobContext) -> None:
     """Code on the loop that neither lets it turn nor lets go of the GIL."""
     begin(ctx)
@@ -207,6 +215,7 @@ handlers = {
     "parked_at_first": parked_at_first,
     "stubborn": stubborn,
     "gated_thread": gated_thread,
+    "deaf_thread": deaf_thread,
     "holds_gil": holds_gil,
     "thread_holds_gil": thread_holds_gil,
     "blocks_loop": blocks_loop,
