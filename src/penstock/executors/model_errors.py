@@ -35,6 +35,10 @@ def translated(model_name: str) -> Iterator[None]:
         yield
     except (ModelAPIError, UnexpectedModelBehavior, FallbackExceptionGroup, UserError) as error:
         raise _meaning(model_name, error) from error
+    except (AttributeError, LookupError, TypeError) as error:
+        # What clients stumble over when a gateway answers 200 with JSON of another shape.
+        what = f"its answer cannot be read ({type(error).__name__}: {error})"
+        raise ModelUnavailableError(f"model {model_name}: {what[:LONGEST_DETAIL]}") from error
 
 
 def _meaning(model_name: str, error: Exception) -> PenstockError:

@@ -80,7 +80,7 @@ class Workspace:
         try:
             place = (start / target.lstrip("/")).resolve()
             return place.is_relative_to(self._root) and place.exists()
-        except (OSError, ValueError):
+        except (OSError, RuntimeError, ValueError):
             return False
 
     def write(self, name: str, text: str) -> int:
@@ -114,8 +114,10 @@ class Workspace:
     def _is_ours(self, place: Path) -> bool:
         try:
             real = place.resolve(strict=True)
-            return real.is_relative_to(self._root) and stat.S_ISREG(real.stat().st_mode)
-        except OSError:
+            is_shown = real.is_relative_to(self._root) and not _is_hidden(real.relative_to(self._root))
+            return is_shown and stat.S_ISREG(real.stat().st_mode)
+        except (OSError, RuntimeError):
+            # Gone meanwhile, a link to nowhere, or a link that leads to itself.
             return False
 
     def _readable(self, path: str) -> Path:
@@ -137,7 +139,7 @@ class Workspace:
             raise WorkspaceError(f"{_shown(path)} cannot be followed: {error}") from error
         if not place.is_relative_to(self._root):
             raise WorkspaceError(f"{_shown(path)} leads out of the workspace: it may not be read")
-        if any(part.startswith(".") for part in place.relative_to(self._root).parts):
+        if _is_hidden(place.relative_to(self._root)):
             raise WorkspaceError(f"{_shown(path)} leads to a hidden file: it may not be read")
         return place
 
@@ -152,6 +154,10 @@ class Workspace:
             if place.is_symlink():
                 raise WorkspaceError(f"cannot write there: {part} is a symbolic link")
         return place
+
+
+def _is_hidden(place: Path) -> bool:
+    return any(part.startswith(".") for part in place.parts)
 
 
 def _parts(path: str) -> tuple[str, ...]:
