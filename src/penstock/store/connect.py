@@ -69,6 +69,14 @@ def open_client(url: str, *, cluster: bool = False) -> Client:
         raise ConfigurationError(f"{hide_password(url)!r} is not a Redis URL: {error}") from None
     pool = client.connection_pool
     pool.connection_class = OWN_CONNECTIONS[pool.connection_class]
+    try:
+        # Made but not opened: it refuses options that it does not know.
+        pool.make_connection()
+    except TypeError as error:
+        option = str(error).rpartition(" ")[2]
+        raise ConfigurationError(
+            f"{hide_password(url)!r} is not a Redis URL: it has the unknown option {option}"
+        ) from None
     return client
 
 
@@ -187,12 +195,20 @@ def open_portable(portable: str, longest_wait_seconds: float) -> Any:
     return redis.Redis(ssl=given["kind"] == "tls", **values)
 
 
+_AWAY = (
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+    redis.exceptions.RedisClusterException,
+    OSError,
+)
+
+
 @contextmanager
 def translated(where: str) -> Iterator[None]:
     """Turn the client library's errors into ours: wait and try again, or not."""
     try:
         yield
-    except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError) as error:
+    except _AWAY as error:
         if isinstance(error, redis.exceptions.AuthenticationError):
             raise ConfigurationError(
                 f"{where} refused the login: {error}; check user and password"
@@ -231,9 +247,17 @@ async def check_server(client: Client) -> None:
     """Refuse a server that is too old or that evicts keys, with ``UnsafeServerError``."""
     where = describe(client)
     with translated(where):
-        info: dict[str, Any] = await client.info("all")
-    if isinstance(client, RedisCluster):
-        info = next(iter(info.values()))
+        if isinstance(client, RedisCluster):
+            answer: Any = await client.info("all", target_nodes=RedisCluster.PRIMARIES)
+        else:
+            answer = await client.info("all")
+    # A cluster answers by node, unless it has only one.
+    nodes = [answer] if "redis_version" in answer else list(answer.values())
+    for info in nodes:
+        _check_node(where, info)
+
+
+def _check_node(where: str, info: dict[str, Any]) -> None:
     version = str(info["redis_version"])
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_SERVER and "valkey_version" not in info:
         raise UnsafeServerError(f"{where} runs Redis {version}; Penstock needs Redis 6.2 or newer, or Valkey")
