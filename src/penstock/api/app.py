@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 from fastapi import FastAPI
 
-import penstock
 from penstock.api import problems
 from penstock.api.auth import Authenticator
 from penstock.api.body_limit import BodyLimit
@@ -25,7 +26,7 @@ def create_app(
     """
     app = FastAPI(
         title="Penstock",
-        version=penstock.__version__,
+        version=version("penstock"),
         description="Start runs, follow them, and be told when they end.",
     )
     app.state.room = ApiRoom(
