@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import difflib
+import os
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from penstock.core.errors import ConfigurationError
 
 
 def _names(*environment: str) -> AliasChoices:
     return AliasChoices(*environment)
+
+
+def _split(value: object) -> object:
+    """In the environment a list is written with commas."""
+    if isinstance(value, str):
+        return tuple(item.strip() for item in value.split(",") if item.strip())
+    return value
 
 
 class QueueConfig(BaseSettings):
@@ -24,6 +32,7 @@ class QueueConfig(BaseSettings):
 
     Ranges: ``max_job_ttl_days`` 1-30, ``claim_idle_ms`` 10000-600000, ``retry_max_attempts`` 1-10,
     ``retry_base_delay`` 0.1-60 s, ``retry_max_delay`` 1-3600 s, ``worker_block_ms`` 1000-30000.
+    ``PENSTOCK_EVENT_GROUPS`` is a list with commas.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -93,7 +102,12 @@ class QueueConfig(BaseSettings):
     poll_interval_ms: Annotated[
         int, Field(ge=50, le=60_000, validation_alias=_names("PENSTOCK_POLL_INTERVAL_MS"))
     ] = 1000
-    event_groups: Annotated[tuple[str, ...], Field(validation_alias=_names("PENSTOCK_EVENT_GROUPS"))] = ()
+    event_groups: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=128)], ...],
+        NoDecode,
+        BeforeValidator(_split),
+        Field(validation_alias=_names("PENSTOCK_EVENT_GROUPS")),
+    ] = ()
     max_events: Annotated[
         int, Field(ge=1000, le=100_000_000, validation_alias=_names("PENSTOCK_MAX_EVENTS"))
     ] = 1_000_000
@@ -122,8 +136,17 @@ def explain(error: ValidationError, model: type[BaseSettings]) -> str:
             lines.append(f"unknown setting {name!r}{hint}")
         else:
             given = f", got {problem['input']!r}" if _may_be_shown(problem["loc"], model) else ""
-            lines.append(f"{name}: {problem['msg']}{given}")
+            lines.append(f"{_as_given(name, model)}: {problem['msg']}{given}")
     return "; ".join(lines)
+
+
+def _as_given(name: str, model: type[BaseSettings]) -> str:
+    """The name under which a setting was given: pydantic names the first alias whichever it was."""
+    for field in model.model_fields.values():
+        alias = field.validation_alias
+        if isinstance(alias, AliasChoices) and name in alias.choices:
+            return next((str(choice) for choice in alias.choices if str(choice) in os.environ), name)
+    return name
 
 
 def _may_be_shown(place: tuple[int | str, ...], model: type[BaseSettings]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -52,15 +53,22 @@ def is_retryable_error(error: BaseException) -> bool:
 def retry_after_seconds(error: BaseException) -> float | None:
     """The wait a provider asked for, in seconds, if the error carries one.
 
-    Read from a ``retry_after`` attribute or from the ``Retry-After`` header of an attached
-    response (RFC 9110 section 10.2.3: seconds or an HTTP date). At most one day.
+    Read from a ``retry_after`` attribute or from the ``Retry-After`` header of the error or of an
+    attached response (RFC 9110 section 10.2.3: seconds or an HTTP date). At most one day.
     """
     asked = getattr(error, "retry_after", None)
     if asked is None:
-        headers: Any = getattr(getattr(error, "response", None), "headers", None)
-        asked = headers.get("retry-after") if hasattr(headers, "get") else None
+        asked = _header(getattr(error, "response", None)) or _header(error)
     seconds = _seconds(asked)
     return None if seconds is None else min(max(seconds, 0.0), LONGEST_RETRY_AFTER_SECONDS)
+
+
+def _header(carrier: object) -> Any:
+    headers = getattr(carrier, "headers", None)
+    if not hasattr(headers, "get"):
+        return None
+    # Most header collections do not mind the case; a plain dict does.
+    return headers.get("Retry-After") or headers.get("retry-after")
 
 
 def _seconds(asked: object) -> float | None:
@@ -76,6 +84,9 @@ def _seconds(asked: object) -> float | None:
 
 def _until(http_date: str) -> float:
     moment = parsedate_to_datetime(http_date)
+    if moment.tzinfo is None:
+        # The old asctime form names no zone; HTTP dates are in GMT.
+        moment = moment.replace(tzinfo=UTC)
     return (moment - datetime.now(UTC)).total_seconds()
 
 
@@ -97,12 +108,10 @@ class RetryPolicy:
         """Refuse values that make no policy, with ``ConfigurationError``."""
         if self.max_attempts < 1:
             raise ConfigurationError(f"max_attempts must be at least 1, got {self.max_attempts}")
-        if self.base_delay_seconds < 0 or self.max_delay_seconds < 0:
-            raise ConfigurationError(
-                "base_delay_seconds and max_delay_seconds must not be negative, got "
-                f"{self.base_delay_seconds} and {self.max_delay_seconds}"
-            )
-        if self.exponential_base < 1:
+        for name, seconds in (("base", self.base_delay_seconds), ("max", self.max_delay_seconds)):
+            if not 0 <= seconds < math.inf:
+                raise ConfigurationError(f"{name}_delay_seconds must be 0 or more seconds, got {seconds}")
+        if not 1 <= self.exponential_base < math.inf:
             raise ConfigurationError(f"exponential_base must be at least 1, got {self.exponential_base}")
 
     def delay_seconds(self, retry: int, error: BaseException | None = None) -> float:
