@@ -15,6 +15,7 @@ from penstock.cli.exits import EXIT_CODES_HELP, ExitCode, exit_code_of, print_er
 from penstock.cli.keeper import keeper
 from penstock.cli.status import status
 from penstock.cli.token import token
+from penstock.cli.torture import torture
 from penstock.cli.worker import worker
 from penstock.core.errors import PenstockError
 
@@ -37,6 +38,7 @@ app.command()(api)
 app.command()(keeper)
 app.command()(token)
 app.command()(demo)
+app.command()(torture)
 
 
 def _print_version(wanted: bool) -> None:
