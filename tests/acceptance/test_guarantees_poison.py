@@ -2,8 +2,6 @@
 
 import asyncio
 
-import pytest
-
 from penstock import Job, JobContext, JobStatus, Worker
 from tests.conftest import MakeQueue
 from tests.harness.ledger import Ledger
@@ -42,7 +40,8 @@ async def test_only_the_poison_job_is_dead_lettered(
         for supervisor in supervisors:
             supervisor.cancel()
         await asyncio.gather(*supervisors, return_exceptions=True)
-    assert {jobs[name].status for name in innocents} == {JobStatus.COMPLETED}
+    failures = [job for job in jobs.values() if job.status is not JobStatus.COMPLETED]
+    assert [job.id for job in failures] == ["poison"], (failures, ledger.entries())
     poison = jobs["poison"]
     assert (poison.status, poison.crashes) == (JobStatus.FAILED, 4)
     assert poison.error == (
@@ -80,38 +79,45 @@ async def test_suspects_run_one_at_a_time_beside_others(
     assert await worker.exited() == 0
 
 
-@pytest.mark.parametrize("damage", ["no status", "not a number", "wrong type", "spec is no JSON", "no spec"])
-async def test_a_damaged_job_in_the_middle_of_a_batch_is_set_aside(
-    make_queue: MakeQueue, server: Server, damage: str
-) -> None:
-    queue = await make_queue(timings=FAST)
-    ids = [f"job-{number}" for number in range(9)]
-    await queue.enqueue_many([Job({}, id=job_id) for job_id in ids])
-    key = queue.engine.keys.job + "job-4"
-    if damage == "no status":
+def damage(server: Server, key: str, how: int) -> None:
+    """Damage a job's hash in one of six ways."""
+    if how == 0:
         server.command("HDEL", key, "status")
-    elif damage == "not a number":
+    elif how == 1:
         server.command("HSET", key, "attempt", "many")
-    elif damage == "wrong type":
+    elif how == 2:
         server.command("DEL", key)
         server.command("LPUSH", key, "what")
-    elif damage == "spec is no JSON":
+    elif how == 3:
         server.command("HSET", key, "spec", "{what")
-    else:
+    elif how == 4:
         server.command("HDEL", key, "spec")
+    else:
+        server.command("HSET", key, "status", "happy")
+
+
+async def test_damaged_jobs_in_the_middle_of_a_batch_are_set_aside(
+    make_queue: MakeQueue, server: Server
+) -> None:
+    queue = await make_queue(timings=FAST)
+    ids = [f"job-{number:02}" for number in range(18)]
+    damaged = ids[1::3]
+    await queue.enqueue_many([Job({}, id=job_id) for job_id in ids])
+    for how, job_id in enumerate(damaged):
+        damage(server, queue.engine.keys.job + job_id, how)
     ran: list[str] = []
 
     async def handler(ctx: JobContext) -> None:
         ran.append(ctx.id)
 
-    async with running(Worker(queue, handler)):
+    async with running(Worker(queue, handler, max_concurrent=18)):
         jobs = await ended(queue, ids)
-        await queue.enqueue(Job({}, id="after"))
-        await completed(queue, ["after"])
-    assert sorted(ran) == sorted({*ids, "after"} - {"job-4"})
-    damaged = jobs.pop("job-4")
-    assert damaged.status is JobStatus.FAILED
-    assert damaged.error is not None
+        await completed(queue, [await queue.enqueue(Job({}, id="job-99"))])
+    assert sorted(ran) == sorted({*ids, "job-99"} - set(damaged))
+    for job_id in damaged:
+        job = jobs.pop(job_id)
+        assert job.status is JobStatus.FAILED
+        assert job.error is not None
     assert {job.status for job in jobs.values()} == {JobStatus.COMPLETED}
     stats = await queue.get_queue_stats()
-    assert (stats["dead_letters"], stats["stream_length"], stats["failed"]) == (1, 0, 1)
+    assert (stats["dead_letters"], stats["stream_length"], stats["failed"]) == (6, 0, 6)
