@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-import redis.asyncio
-
 from penstock import TRANSITIONS, Job, JobStatus, ManualClock, RedisStreamsQueue
 from penstock.core.outcomes import Claim, Claimed, Outcome, OutcomeKind, SettleCode
 from penstock.store.engine import Engine
@@ -42,9 +40,7 @@ PASSING = {"penstock:{q}:pulse", "penstock:{q}:amnesty", "penstock:{q}:bell"}
 class Scene:
     """Jobs by id, claims, outcomes and time, in as few words as a test can read."""
 
-    def __init__(
-        self, queue: RedisStreamsQueue, clock: ManualClock, client: "redis.asyncio.Redis", watch: "MoveWatch"
-    ) -> None:
+    def __init__(self, queue: RedisStreamsQueue, clock: ManualClock, client: Any, watch: "MoveWatch") -> None:
         self.queue = queue
         self.clock = clock
         self.client: Any = client
@@ -157,7 +153,6 @@ class MoveWatch:
 
     def __init__(self) -> None:
         self.moves: set[tuple[JobStatus, JobStatus]] = set()
-        self._seen: dict[str, dict[str, str | None]] = {}
 
     async def look(self, engine: Engine) -> dict[str, tuple[str, str]]:
         """Status and lease of each job; nothing when there are too many to look at each time."""
@@ -171,9 +166,7 @@ class MoveWatch:
             pipe.hmget(key, "status", "lease")
         found = await pipe.execute(raise_on_error=False)
         return {
-            key.decode().removeprefix(prefix): tuple(
-                (value or b"").decode(errors="replace") for value in values
-            )
+            key.decode().removeprefix(prefix): (_text(values[0]), _text(values[1]))
             for key, values in zip(keys, found, strict=True)
             if isinstance(values, list)
         }
@@ -192,3 +185,7 @@ class MoveWatch:
             assert move[1] in TRANSITIONS[move[0]], f"{script} moved {job_id} from {old} to {new}"
             assert move not in NOT_YET, f"{script} made {move}: strike it from NOT_YET and cover it"
             self.moves.add(move)
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode(errors="replace")

@@ -14,7 +14,7 @@ def test_only_the_payload_is_needed() -> None:
     before = time.time()
     job = Job({"a": 1})
     assert job.payload == {"a": 1}
-    assert UUID(job.id)
+    assert str(UUID(job.id)) == job.id
     assert before <= job.created_at <= time.time()
     assert (job.status, job.attempts, job.max_attempts, job.priority) == (JobStatus.PENDING, 0, 3, 0)
     assert (job.started_at, job.completed_at, job.error, job.worker_id, job.metadata) == (None,) * 4 + ({},)

@@ -64,7 +64,7 @@ def retry_after_seconds(error: BaseException) -> float | None:
 
 
 def _header(carrier: object) -> Any:
-    headers = getattr(carrier, "headers", None)
+    headers: Any = getattr(carrier, "headers", None)
     if not hasattr(headers, "get"):
         return None
     # Most header collections do not mind the case; a plain dict does.

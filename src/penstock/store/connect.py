@@ -67,7 +67,7 @@ def open_client(url: str, *, cluster: bool = False) -> Client:
         client = Redis.from_url(url, **options, retry=AsyncRetry(NoBackoff(), 0))
     except ValueError as error:
         raise ConfigurationError(f"{hide_password(url)!r} is not a Redis URL: {error}") from None
-    pool = client.connection_pool
+    pool: Any = client.connection_pool
     pool.connection_class = OWN_CONNECTIONS[pool.connection_class]
     try:
         # Made but not opened: it refuses options that it does not know.
