@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 from fastapi import FastAPI
 
 from penstock.api import problems
@@ -18,15 +16,19 @@ from penstock.store.streams import RedisStreamsQueue
 
 
 def create_app(
-    settings: ServiceSettings, queue: RedisStreamsQueue, history: HistoryReader | None = None
+    settings: ServiceSettings,
+    queue: RedisStreamsQueue,
+    history: HistoryReader | None = None,
+    *,
+    version: str = "0",
 ) -> FastAPI:
-    """The API over an open run queue and, if there is one, the history.
+    """The API over an open run queue and, if there is one, the history; it says that it is ``version``.
 
     Raises ``ConfigurationError`` when the secret key is missing or too short.
     """
     app = FastAPI(
         title="Penstock",
-        version=version("penstock"),
+        version=version,
         description="Start runs, follow them, and be told when they end.",
     )
     app.state.room = ApiRoom(

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from penstock.cli.options import LogLevelOption, RedisUrlOption, checked_level, run
-from penstock.core.errors import HistoryUnavailableError
+from penstock.core.errors import ConfigurationError, HistoryUnavailableError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+#: How long requests may go on after a stop.
+GRACE_SECONDS: Final = 5
 
 logger = logging.getLogger("penstock.api")
 
@@ -39,8 +48,7 @@ def api(
 
 
 async def _serve(host: str, port: int, redis_url: str | None) -> None:
-    import uvicorn
-
+    import penstock
     from penstock.api.app import create_app
     from penstock.api.auth import Authenticator
     from penstock.core.settings import get_service_settings
@@ -49,17 +57,57 @@ async def _serve(host: str, port: int, redis_url: str | None) -> None:
 
     settings = get_service_settings()
     Authenticator(settings.secret_key)
-    queue = await open_run_queue(settings, redis_url)
+    with closing(_listen(host, port)) as listener:
+        queue = await open_run_queue(settings, redis_url)
+        try:
+            await _prepare_history(settings.database_url)
+            async with open_history(settings.database_url) as history:
+                app = create_app(settings, queue, history, version=penstock.__version__)
+                await _answer(app, listener)
+        finally:
+            await queue.close()
+
+
+async def _answer(app: FastAPI, listener: socket.socket) -> None:
+    """Serve until a signal; a second one ends requests that still wait."""
+    import uvicorn
+
+    from penstock.worker.stop_signals import StopSignals
+
+    class Server(uvicorn.Server):
+        """A server that leaves signals to `StopSignals`, so that the command ends in order."""
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+        async def stop(self) -> None:
+            self.force_exit = self.should_exit
+            self.should_exit = True
+
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        lifespan="off",
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    server = Server(config)
+    with StopSignals([server]):
+        logger.info("api: listening on %s port %d", *listener.getsockname()[:2])
+        await server.serve(sockets=[listener])
+    logger.info("api: stopped")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        await _prepare_history(settings.database_url)
-        async with open_history(settings.database_url) as history:
-            app = create_app(settings, queue, history)
-            config = uvicorn.Config(
-                app, host=host, port=port, log_config=None, lifespan="off", access_log=False
-            )
-            await uvicorn.Server(config).serve()
-    finally:
-        await queue.close()
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on {host} port {port}: {error.strerror or error}; "
+            "choose another with --host and --port"
+        ) from None
 
 
 async def _prepare_history(database_url: str | None) -> None:

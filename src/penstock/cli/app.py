@@ -10,6 +10,7 @@ import typer
 from penstock import __version__
 from penstock.cli.api import api
 from penstock.cli.demo.command import demo
+from penstock.cli.dev import dev
 from penstock.cli.enqueue import enqueue
 from penstock.cli.exits import EXIT_CODES_HELP, ExitCode, exit_code_of, print_error
 from penstock.cli.keeper import keeper
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.command()(worker)
 app.command()(enqueue)
 app.command()(status)
+app.command()(dev)
 app.command()(api)
 app.command()(keeper)
 app.command()(token)

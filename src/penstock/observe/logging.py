@@ -32,3 +32,5 @@ def configure(level: str = "INFO", *, as_json: bool | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    # Theirs are remarks on how they were set up; what goes wrong they raise.
+    logging.getLogger("alembic").setLevel(max(root.level, logging.WARNING))

@@ -93,6 +93,10 @@ class EmbeddedServer(ABC):
         """Whether the server was already running when this object was started."""
         return self._running is not None and self._process is None
 
+    def has_ended(self) -> bool:
+        """Whether the server that was started or found is gone; ``False`` when not started."""
+        return self._running is not None and self._stopped()
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self
