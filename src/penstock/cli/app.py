@@ -9,6 +9,7 @@ import typer
 
 from penstock import __version__
 from penstock.cli.api import api
+from penstock.cli.bench import bench
 from penstock.cli.demo.command import demo
 from penstock.cli.dev import dev
 from penstock.cli.enqueue import enqueue
@@ -41,6 +42,7 @@ app.command()(keeper)
 app.command()(token)
 app.command()(demo)
 app.command()(torture)
+app.command()(bench)
 
 
 def _print_version(wanted: bool) -> None:
