@@ -69,7 +69,7 @@ async def _make_template(url: str) -> None:
 async def _new_database(url: str, template: str) -> AsyncIterator[str]:
     name = f"test_{next(_numbers)}"
     async with connected(url) as connection:
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     yield database_of(url, name)
     async with connected(url) as connection:
         await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from penstock.core.codec import JobSpec, decode_spec
+from penstock.core.codec import JobSpec, decode, decode_spec
 from penstock.core.errors import InvalidJobError
 from penstock.core.job import JobStatus
 from penstock.runs.status import RunStatus, run_status
@@ -104,7 +104,7 @@ def fold(facts: Iterable[Fact]) -> list[Change]:
         change.first_at_ms = min(change.first_at_ms, fact.at_ms)
         try:
             _apply(change, fact)
-        except (KeyError, ValueError, msgspec.DecodeError) as error:
+        except (KeyError, ValueError, OverflowError, RecursionError, msgspec.DecodeError) as error:
             if isinstance(error, InvalidJobError):
                 raise
             raise InvalidJobError(f"fact {fact.id} ({fact.event}) cannot be read: {error!r}") from error
@@ -127,7 +127,10 @@ def _note_state(change: Change, place: Place, fact: Fact) -> None:
     status = run_status(_STATUS_AFTER[fact.event])
     attempt = max(fact.attempt - 1, 0) if fact.event in _ATTEMPT_RETURNED else fact.attempt
     ended_ms = fact.at_ms if status.is_final else None
-    state = State(status, attempt, ended_ms, fact.fields.get("result"))
+    result = fact.fields.get("result")
+    if result is not None:
+        decode(result)
+    state = State(status, attempt, ended_ms, result)
     change.state = _later(change.state, (place, state))
     if fact.event == "enqueued":
         change.raw_spec = fact.fields["spec"]

@@ -122,8 +122,6 @@ class Projector:
             try:
                 await self.run_once(BLOCK_MS)
             except PenstockError as error:
-                # Whether the reply to a read was lost is unknown; asking for it again does no harm.
-                self._reader.repeat()
                 await self._rest(outage.note(error))
             else:
                 outage.end()
@@ -134,13 +132,18 @@ class Projector:
         Raises ``QueueUnavailableError`` or ``HistoryUnavailableError`` while Redis or PostgreSQL is
         away, ``StoreError`` or ``ConfigurationError`` when it refuses; the batch then comes again.
         """
-        await self._take_over_when_due()
-        facts = await self._reader.read(self._batch, max(block_ms, 1))
-        for piece in slices(facts):
-            self._oldest_unwritten_ms = min(fact.at_ms for fact in piece)
-            written = await self._write(piece)
-            await self._reader.acknowledge(piece)
-            self._count(written, len(piece) - written)
+        try:
+            await self._take_over_when_due()
+            facts = await self._reader.read(self._batch, max(block_ms, 1))
+            for piece in slices(facts):
+                self._oldest_unwritten_ms = min(fact.at_ms for fact in piece)
+                written = await self._write(piece)
+                await self._reader.acknowledge(piece)
+                self._count(written, len(piece) - written)
+        except BaseException:
+            # Whether the reply to a read was lost is unknown; asking for it again does no harm.
+            self._reader.repeat()
+            raise
         return len(facts)
 
     async def _take_over_when_due(self) -> None:
