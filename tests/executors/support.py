@@ -64,8 +64,7 @@ def counting_agent(asked: Asked) -> Reply:
         return tool_call("final_result_Plan", {"steps": steps})
     if "final_result_Answer" in tools:
         return tool_call("final_result_Answer", {"answer": f"Done: {asked['messages'][-1]['content']}"})
-    writes = "Write the number" in str(asked["messages"]) and "earlier_results" in str(asked["messages"])
-    if '"instruction": "Write the number' in str(asked["messages"][1]["content"]) and writes:
+    if '"instruction": "Write the number' in asked["messages"][1]["content"]:
         if not results:
             return tool_call("write_file", {"name": "words.txt", "text": "the number\n"})
         return tool_call("final_result_StepDone", {"result": "written", "files": ["words.txt"]})

@@ -11,6 +11,7 @@ from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCall
 from pydantic_ai.models import Model
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
+from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 
 from penstock import Job, JobContext, JobStatus, RedisStreamsQueue
@@ -113,6 +114,10 @@ async def test_a_changed_conversation_is_refused(make_queue: MakeQueue) -> None:
     assert counting.asked == 2
 
 
+def more() -> str:
+    return "one more tool"
+
+
 @pytest.mark.parametrize("change", ["settings", "model", "tools"])
 async def test_a_changed_request_is_refused(make_queue: MakeQueue, change: str) -> None:
     counting = CountingModel()
@@ -123,9 +128,9 @@ async def test_a_changed_request_is_refused(make_queue: MakeQueue, change: str) 
         model = other if is_changed and change == "model" else counting.model
         agent = doubling(durable(model, ctx))
         if is_changed and change == "tools":
-            agent.tool_plain(lambda: "nothing", name="more")
-        settings = {"temperature": 0.9 if is_changed and change == "settings" else 0.1}
-        result = await agent.run("go", model_settings=settings)  # type: ignore[arg-type]
+            agent.tool_plain(more)
+        settings = ModelSettings(temperature=0.9 if is_changed and change == "settings" else 0.1)
+        result = await agent.run("go", model_settings=settings)
         if ctx.attempt == 1:
             raise Interrupted
         return result.output

@@ -34,7 +34,9 @@ async def attempt_once(make_queue: MakeQueue, provider: OpenAIServer) -> Job:
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 529])
-async def test_what_may_pass_is_tried_again(make_queue: MakeQueue, provider: OpenAIServer, status: int) -> None:
+async def test_what_may_pass_is_tried_again(
+    make_queue: MakeQueue, provider: OpenAIServer, status: int
+) -> None:
     # The word "invalid" would count as final in an error of unknown kind.
     provider.script = in_turn(problem(status, "invalid moment, try later"), text("fine"))
     job = await attempt_once(make_queue, provider)

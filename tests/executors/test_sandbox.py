@@ -50,15 +50,15 @@ def files(workspace: Path) -> Workspace:
         "docs//../../secret.txt",
     ],
 )
-def test_paths_that_lead_out_are_neither_read_nor_written(files: Workspace, workspace: Path, path: str) -> None:
-    before = {one for one in workspace.parent.rglob("*")}
+def test_paths_that_lead_out_are_not_touched(files: Workspace, workspace: Path, path: str) -> None:
+    before = set(workspace.parent.rglob("*"))
     with pytest.raises(WorkspaceError):
         files.read(path)
     with pytest.raises(WorkspaceError):
         files.write(path, "mine")
     with pytest.raises(WorkspaceError):
         files.size_bytes(path)
-    assert {one for one in workspace.parent.rglob("*")} == before
+    assert set(workspace.parent.rglob("*")) == before
 
 
 @pytest.mark.parametrize("target", ["../secret.txt", "/etc/passwd", ".env", "../", "missing.txt", "loop.txt"])
@@ -93,7 +93,7 @@ def test_artifacts_are_not_written_through_links(files: Workspace, workspace: Pa
     assert list(outside.iterdir()) == []
 
 
-def test_a_link_in_the_place_of_an_artifact_is_replaced_not_followed(files: Workspace, workspace: Path) -> None:
+def test_a_link_in_the_place_of_an_artifact_is_replaced(files: Workspace, workspace: Path) -> None:
     files.write("first.txt", "x")
     folder = workspace / ".penstock" / "artifacts" / RUN
     (folder / "out.txt").symlink_to(workspace / "notes.txt")
@@ -102,7 +102,7 @@ def test_a_link_in_the_place_of_an_artifact_is_replaced_not_followed(files: Work
     assert (folder / "out.txt").read_text() == "mine\n"
 
 
-def test_what_the_run_wrote_can_be_read_back_but_not_what_others_wrote(files: Workspace, workspace: Path) -> None:
+def test_a_run_reads_back_what_it_wrote_itself(files: Workspace, workspace: Path) -> None:
     files.write("reports/out.txt", "mine\n")
     assert files.read("reports/out.txt").text == "mine\n"
     assert "reports/out.txt" not in files.paths()
@@ -113,7 +113,7 @@ def test_what_the_run_wrote_can_be_read_back_but_not_what_others_wrote(files: Wo
 @pytest.mark.parametrize("run_id", ["..", ".", "...", "a:b"])
 def test_a_run_may_be_called_anything(workspace: Path, run_id: str) -> None:
     Workspace(workspace, run_id).write("out.txt", "mine")
-    (written,) = [one for one in workspace.parent.rglob("out.txt")]
+    (written,) = workspace.parent.rglob("out.txt")
     assert written.parent.parent == workspace / ".penstock" / "artifacts"
 
 
@@ -173,7 +173,7 @@ def test_a_folder_bounds_what_is_read(workspace: Path, files: Workspace) -> None
 
 
 def test_links_are_checked_inside_the_workspace_only(workspace: Path, files: Workspace) -> None:
-    (workspace / "docs" / "a.md").write_text("[up](../notes.txt) [out](../../secret.txt) [root](/notes.txt)\n")
+    (workspace / "docs" / "a.md").write_text("[up](../notes.txt) [out](../../secret.txt) [root](/notes.txt)")
     report = Toolbox(files).dangling_links("docs/a.md")
     assert [one["target"] for one in report["dangling"]] == ["../../secret.txt"]
 

@@ -242,7 +242,7 @@ COUNTING_RULES: Final[tuple[Rule, ...]] = (
     rule(rf"{LEAD}length of (?P<sel>.+)", _length),
     rule(
         rf"{_COUNT} (?P<sel>(?:the |all |all the )?.*(?:files|documents).*?|them|those|these)(?:"
-        rf" (?:are|is) (?:there|here|present))?(?P<place> (?:in|inside|under) .+)?",
+        rf" (?:(?:are|is) (?:there|here|present)|there (?:are|is)))?(?P<place> (?:in|inside|under) .+)?",
         _count_there,
     ),
     rule(

@@ -29,10 +29,10 @@ _MAKING: Final = re.compile(
 )
 _WRITING: Final = re.compile(rf"(?:(?P<write>{WRITE}) )?(?P<what>.+?) (?P<rest>{TARGET})")
 _MEASURES_OF: Final = re.compile(rf"(?:the )?(?:number of )?{MEASURES} (?:in|of) ")
-_INTO: Final = re.compile(r"(?:in)?to |into |in (?:a |the )?(?:new )?file ")
+_INTO: Final = re.compile(r"(?:in)?to ")
 
 
-_RULES: Final = (*SEARCH_RULES, *COUNTING_RULES, *READING_RULES)
+_RULES: Final = (*WRITE_RULES, *SEARCH_RULES, *COUNTING_RULES, *READING_RULES)
 
 
 def understand(goal: str) -> list[tuple[Clause, Intent]]:
@@ -68,17 +68,14 @@ def _writes_earlier(intent: Intent) -> bool:
 
 
 def _readings(clause: Clause) -> Iterator[tuple[Clause, Intent]]:
-    written = _first_match(clause, WRITE_RULES)
-    if written is not None:
-        yield clause, written
-        return
-    split = _split_writing(clause)
-    if split is not None:
-        what, target = split
-        yield what, _intent(what)
-        yield target, _intent(target)
-        return
-    yield clause, _intent(clause)
+    whole = _first_match(clause, _RULES)
+    split = None if whole else _split_writing(clause)
+    if whole is not None:
+        yield clause, whole
+    elif split is not None:
+        yield from ((part, _intent(part)) for part in split)
+    else:
+        raise NotUnderstood(f"{clause.said!r} is not understood")
 
 
 def _split_writing(clause: Clause) -> tuple[Clause, Clause] | None:

@@ -111,7 +111,7 @@ def mentions_most(intent: Intent, earlier: Sequence[Earlier]) -> Work:
     if not counts:
         return Done(f"No file of {result['searched']} mentions {term_said(term)}.")
     chosen = best(counts, Extreme("occurrences", intent.most))
-    how = "most" if intent.most else "least"
+    how = "most often" if intent.most else "least often of those that mention it"
     verb = "mentions" if len(chosen) == 1 else "mention"
     times = counted(counts[chosen[0]], "times")
     said = (

@@ -139,7 +139,9 @@ def _simple(clause: Clause, words: str) -> Selection | None:
         return Selection(folder=_named(clause, alone["after"] or alone["before"]))
     names = _NAMES.fullmatch(words)
     if names:
-        return Selection(names=tuple(clause.text(one) for one in re.findall(_NAME, names["names"])))
+        said = tuple(clause.text(one) for one in re.findall(_NAME, names["names"]))
+        are_patterns = all("*" in name or "?" in name for name in said)
+        return Selection(patterns=said) if are_patterns else Selection(names=said)
     return None
 
 

@@ -68,39 +68,19 @@ _PARTS = re.compile(
 _WHOLE = re.compile(r",? *\(?\b(?:as (?:a )?whole words?|(?:only )?whole words(?: only)?)\b\)?")
 _TERM = re.compile(
     rf"(?:the |a |an )?(?P<noun>exact )?(?P<kind>word|words|term|phrase|name|keyword|string|text|substring"
-    rf"|letters|characters)? ?(?P<what>{QUOTED}|{FILE}|[^\s,\u27e6]+(?: [^\s,\u27e6]+){{0,2}})"
+    rf"|letters|characters)? ?(?P<what>{QUOTED}|{FILE}|[^\s,\u27e6]+(?: [^\s,\u27e6]+)?)"
 )
-_NO_TERM = frozenset(
-    [
-        "in",
-        "of",
-        "and",
-        "or",
-        "the",
-        "a",
-        "an",
-        "it",
-        "them",
-        "they",
-        "any",
-        "all",
-        "every",
-        "no",
-        "not",
-        "most",
-        "least",
-        "more",
-        "than",
-        "to",
-        "for",
-        "from",
-        "is",
-        "are",
-        "with",
-        "this",
-        "that",
-    ]
-)
+#: Words that a plain term may not have: they say how and where to look, not what for.
+_NO_TERM_LIST: Final = """
+a about all an and any anything are as at average be both but by can characters bytes chars content
+contents did different different do does duplicate each empty equal every everything exactly except few
+fewer fewest file files first folder for from greatest has have heading headings highest how in is it its
+largest last latest least less line lines links longest lot lots lowest many maximum median minimum more
+most much neither newest no none nor not nothing number numbers of often oldest on one only or other own
+same section sections sentence sentences shortest size smallest some something than that the their them
+there they this those to together top total twice unique which with without word words
+"""
+_NO_TERM = frozenset(_NO_TERM_LIST.split())
 
 
 def number_of(words: str) -> int:
@@ -141,7 +121,7 @@ def without_options(clause: Clause) -> tuple[Clause, bool, bool | None]:
 
 
 def term_of(clause: Clause, words: str, *, match_case: bool, whole_words: bool | None) -> Term:
-    """The term that words name; raises ``NotUnderstood`` for more than a name or three plain words."""
+    """The term that words name; raises ``NotUnderstood`` for more than a name or two plain words."""
     found = _TERM.fullmatch(words.strip())
     if found is None:
         raise NotUnderstood(f"{clause.spoken(words)!r} is not a term to look for: put it in quotes")
