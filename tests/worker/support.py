@@ -20,6 +20,7 @@ from tests.worker.fleet import FAST
 
 T = TypeVar("T")
 LOOK_AGAIN_SECONDS = 0.02
+STATUSES_AT_ONCE = 20
 
 
 async def until(
@@ -40,7 +41,11 @@ async def until(
 
 async def statuses(queue: RedisStreamsQueue, ids: Iterable[str]) -> list[Job]:
     """The jobs as they stand."""
-    jobs = await asyncio.gather(*(queue.get_status(job_id) for job_id in ids))
+    wanted = list(ids)
+    jobs: list[Job | None] = []
+    for at in range(0, len(wanted), STATUSES_AT_ONCE):
+        few = wanted[at : at + STATUSES_AT_ONCE]
+        jobs += await asyncio.gather(*(queue.get_status(job_id) for job_id in few))
     assert all(job is not None for job in jobs), f"a job is gone: {jobs}"
     return [job for job in jobs if job is not None]
 
