@@ -1,6 +1,7 @@
 """Durable steps and progress: run once, replayed as stored, refused when they would mix versions."""
 
 import asyncio
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -14,6 +15,10 @@ from tests.worker.support import completed, ended, has_status, running, until
 pytestmark = pytest.mark.usefixtures("valkey")
 
 ROUGH = {"tuple": (1, 2), 3: "three", "none": None, "big": 2**53, "text": "é\u2028", "nested": [{"a": 1.5}]}
+
+
+def _nothing() -> Any:
+    return None
 
 
 class Fails(ConnectionError):
@@ -38,14 +43,14 @@ async def test_a_replay_returns_what_the_first_run_did(make_queue: MakeQueue) ->
         values = [
             await ctx.step("lambda of a coroutine", lambda: make("lambda of a coroutine")),
             await ctx.step("plain", lambda: make_plainly("plain")),
-            await ctx.step("nothing", lambda: None),
+            await ctx.step("nothing", _nothing),
         ]
 
         async def inner() -> Any:
             return await make("coroutine function")
 
         values.append(await ctx.step("coroutine function", inner, inputs={"b": 1, "a": [2]}))
-        values += await asyncio.gather(*(ctx.step(f"round-{n}", lambda n=n: n) for n in range(5)))
+        values += await asyncio.gather(*(ctx.step(f"round-{n}", partial(abs, -n)) for n in range(5)))
         seen.append(values)
         if ctx.attempt < 3:
             raise Fails
@@ -98,13 +103,9 @@ async def refusing(ctx: JobContext) -> Any:
         case "inputs":
             await ctx.step("inputs", lambda: 1, inputs=object())
         case "many":
-            await asyncio.gather(*(ctx.step(f"step-{n:04}", _one) for n in range(1001)))
+            await asyncio.gather(*(ctx.step(f"step-{n:04}", lambda: 1) for n in range(1001)))
         case "progress":
             await ctx.progress(101)
-
-
-async def _one() -> int:
-    return 1
 
 
 REFUSALS = {
