@@ -237,7 +237,9 @@ async def test_a_name_is_looked_up_anew_for_every_connection(make_receiver: Make
     receiver = await make_receiver()
     names = NameTable(["127.0.0.1"], ["10.0.0.1"])
     url = receiver.url(host="rebind.example")
-    async with ClientSession(connector=guarded_connector(allow_loopback=True, source=names)) as session:
+    connector = guarded_connector(allow_loopback=True, source=names)
+    assert connector.force_close
+    async with ClientSession(connector=connector) as session:
         async with session.post(url) as response:
             assert response.status == 200
         with pytest.raises(EgressRefusedError, match="private"):

@@ -230,10 +230,10 @@ async def test_an_outage_is_waited_out(
         await until(lambda: all_there(deliveries, 2))
         await until(lambda: none_left(runs))
     assert (await relayed(deliveries, "run-2")).status is JobStatus.PENDING
+    assert "a fault of its own" not in caplog.text
 
 
 async def test_a_fault_of_its_own_does_not_end_a_relay(
-    relay: Relay,
     runs: RedisStreamsQueue,
     deliveries: RedisStreamsQueue,
     monkeypatch: pytest.MonkeyPatch,
@@ -242,6 +242,7 @@ async def test_a_fault_of_its_own_does_not_end_a_relay(
     async def broken(_: str) -> Job:
         raise RuntimeError("a fault")
 
+    relay = Relay(runs, deliveries, settings_with(), silent_reader_ms=600_000)
     with monkeypatch.context() as patched:
         patched.setattr(runs, "get_status", broken)
         relay.start()

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, InvalidURL
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, InvalidURL
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
@@ -85,7 +85,8 @@ class Courier:
     """Sends webhooks, each over a connection of its own.
 
     A kept connection would save a handshake, but it may have been closed by the receiver just when the
-    next webhook is written to it, and it goes where a name pointed some time ago.
+    next webhook is written to it, and it goes where a name pointed some time ago. Cookies end with the
+    connection, too.
     """
 
     def __init__(
@@ -145,7 +146,6 @@ class Courier:
             ClientSession(
                 connector=connector,
                 timeout=ClientTimeout(sock_connect=min(self._timeout_seconds, LONGEST_CONNECT_SECONDS)),
-                cookie_jar=DummyCookieJar(),
                 auto_decompress=False,
                 trust_env=False,
                 read_bufsize=READ_BUFFER_BYTES,
