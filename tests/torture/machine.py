@@ -193,6 +193,7 @@ class QueueMachineBase(RuleBasedStateMachine):
         if answered and not repeated:
             self.queue.claims[worker.incarnation] = (request.id, answered)
         self._check_claimed(got, request, repeated=repeated)
+        assert seen.bell or not self.queue.seated, "suspects wait, and no idle worker is woken"
         if not lost_reply:
             worker.held.update({claimed.id: claimed for claimed in got.jobs})
         self.check(seen)
@@ -232,3 +233,12 @@ class QueueMachineBase(RuleBasedStateMachine):
     def holders(self) -> list[tuple[SimulatedWorker, Claimed]]:
         """Every holding of every worker, in a stable order."""
         return [(worker, claimed) for worker in self.workers.values() for claimed in worker.held.values()]
+
+    def stale_leases(self) -> list[tuple[str, str]]:
+        """Leases of jobs that run under another one by now."""
+        jobs = self.queue.jobs
+        return [
+            (job_id, lease)
+            for job_id, lease in self.given
+            if job_id in jobs and jobs[job_id].status == "processing" and jobs[job_id].lease != lease
+        ]

@@ -28,6 +28,7 @@ class Books:
         self.pulse: int | None = None
         self.amnesty: int | None = None
         self.spared_until = 0
+        self.seated = 0
         self.agreed = 0
         self.drifted = False
 
@@ -132,3 +133,4 @@ class Books:
         self.add_message(job, "suspects")
         job.lease = ""
         self.move(job, "pending")
+        self.seated += 1

@@ -54,7 +54,7 @@ def _is_still_under(job: ModelJob | None, request_id: str) -> bool:
 def _take_lapsed(queue: Queue, request: Request, now: int) -> tuple[list[str], int]:
     taken: list[str] = []
     seats = request.seats
-    queue.spared_until = 0
+    queue.spared_until = queue.seated = 0
     if not queue.leases or min(queue.leases.values()) > now:
         return taken, seats
     queue.spared_until = spared = queue.amnesty_until(now)

@@ -5,7 +5,7 @@ from typing import Any, cast
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
-from penstock.core.outcomes import Outcome, OutcomeKind
+from penstock.core.outcomes import Claimed, Outcome, OutcomeKind
 from penstock.store.engine import BATCH
 from penstock.worker.janitor import SILENT_WORKER_MS, Janitor
 from tests.torture import model_upkeep
@@ -132,10 +132,33 @@ class QueueMachine(QueueMachineBase):
                     self.beat(other)
         self.clock.advance(seconds=0.001)
 
+    @rule(name=workers, by=workers, count=counts)
+    def is_succeeded(self, name: str, by: str, count: int) -> None:
+        """A worker dies, and another takes over what it held."""
+        self.dies(name, 3)
+        if by != name:
+            self.claim(self.workers[by], count)
+
+    @precondition(lambda self: self.stale_leases())
+    @rule(pick=picks, kind=kinds, step=step_names)
+    def zombie_writes(self, pick: int, kind: OutcomeKind, step: str) -> None:
+        """A worker that was presumed dead tries everything under a lease that another holds by now."""
+        stale = self.stale_leases()
+        job_id, lease = stale[pick % len(stale)]
+        zombie = SimulatedWorker(self.nonce("zombie"), self.nonce("zombie"))
+        zombie.held[job_id] = Claimed(job_id, lease, b"", 1, 0, 0)
+        self.beat(zombie)
+        assert not zombie.held
+        self._note_progress(job_id, lease)
+        self._store_step(job_id, lease, step)
+        self._settle([(job_id, lease)], kind, 1_000, large=False)
+
     @precondition(lambda self: self.given)
     @rule(pick=picks)
     def notes_progress(self, pick: int) -> None:
-        job_id, lease = self._lease(pick)
+        self._note_progress(*self._lease(pick))
+
+    def _note_progress(self, job_id: str, lease: str) -> None:
         got = self.run(self.engine.note_progress([(job_id, lease, 50.0, "half")]))
         assert got == [self.queue.progress(job_id, lease)]
         self.check()
@@ -143,7 +166,9 @@ class QueueMachine(QueueMachineBase):
     @precondition(lambda self: self.given)
     @rule(pick=picks, name=step_names)
     def stores_step(self, pick: int, name: str) -> None:
-        job_id, lease = self._lease(pick)
+        self._store_step(*self._lease(pick), name)
+
+    def _store_step(self, job_id: str, lease: str, name: str) -> None:
         got = self.run(self.engine.store_steps([(job_id, lease, name, lease.encode())]))
         assert got == [self.queue.step(job_id, lease, name, lease.encode())]
         self.check()

@@ -87,6 +87,8 @@ local function take_message(lane, message_id, id)
   if problem == 'corrupt' then
     quarantine(id, 'pending')
   elseif state and state.status == 'pending' and state.message_id == message_id then
+    -- Met here only when the group was made anew: suspects have a lane of their own.
+    if state.crashes >= SUSPECT_CRASHES and seats <= 0 then return seat_among_suspects(id, state) end
     return take(id, state)
   elseif state and state.status == 'processing' and state.message_id == message_id then
     return nil
@@ -169,6 +171,8 @@ if #taken >= wanted then
   return reply
 end
 redis.call('DEL', bell)
+-- This worker had no place for them; an idle one that has is not to find them by chance.
+if seated > 0 then ring(seated) end
 local lapse = redis.call('ZRANGE', leases, 0, 0, 'WITHSCORES')[2]
 if lapse then reply[1] = math.max(tonumber(lapse), spared_until, now) - now end
 local due = redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2]

@@ -4,6 +4,7 @@
 -- USES clock state leave finish lanes
 local LEAST_CRASH_LIMIT = 3
 local spared_until = 0
+local seated = 0
 
 -- During an amnesty a lapsed lease may belong to a worker that lives. Not so one that was let go (its end
 -- lies in the far past), nor one that is never renewed, whose holder no beat could have saved.
@@ -35,4 +36,5 @@ local function seat_among_suspects(id, state)
   local message_id = redis.call('XADD', stream_suspects, '*', 'id', id)
   redis.call('HSET', job .. id, 'status', 'pending', 'message_id', message_id, 'lane', 'suspects', 'lease', '')
   move(state.status, 'pending')
+  seated = seated + 1
 end
