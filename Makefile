@@ -41,6 +41,7 @@ check: $(STAMP) ## Lint, check the format, the types and the direction of import
 	@$(BIN)/lint-imports --no-logo
 
 torture: $(STAMP) ## Kill, stop and starve workers at random and audit what is left
+	@$(BIN)/python -m pytest -m torture --timeout 7200 tests/torture
 	@$(BIN)/python -m penstock torture $(ARGS)
 
 bench: $(STAMP) ## Measure Penstock beside bare redis-py

@@ -42,7 +42,7 @@ def uncovered_edges() -> list[str]:
 
 def test_scripts_do_what_the_model_does(fleet: ServerFleet) -> None:
     server = fleet.shared("valkey-9")
-    search(server.url, settings(max_examples=60, stateful_step_count=50, derandomize=True, **UNHURRIED))  # type: ignore[arg-type]
+    search(server.url, settings(max_examples=40, stateful_step_count=50, derandomize=True, **UNHURRIED))  # type: ignore[arg-type]
 
 
 @pytest.mark.torture
@@ -51,7 +51,7 @@ def test_long_search_covers_every_transition(
     fleet: ServerFleet, server_version: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     EDGES.clear()
-    examples = int(os.environ.get("PENSTOCK_TORTURE_EXAMPLES", "1000"))
+    examples = int(os.environ.get("PENSTOCK_TORTURE_EXAMPLES", "300"))
     server = fleet.shared(server_version)
     search(server.url, settings(max_examples=examples, stateful_step_count=80, **UNHURRIED))  # type: ignore[arg-type]
     with capsys.disabled():
