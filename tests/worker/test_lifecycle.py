@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from penstock.core.errors import WorkerError
 from tests.conftest import MakeProxy, MakeQueue
 from tests.harness.servers import Server, free_port
 from tests.worker.fleet import FAST
-from tests.worker.support import children, completed, has_status, running, statuses, until
+from tests.worker.support import children, command_of, completed, has_status, running, statuses, until
 
 
 async def quick(ctx: JobContext) -> str:
@@ -66,6 +67,29 @@ async def test_quick_rounds_leave_nothing(make_queue: MakeQueue, rounds: int) ->
 
 async def _no_job_threads() -> bool:
     return not [thread for thread in threading.enumerate() if thread.name.startswith("penstock")]
+
+
+@pytest.mark.uvloop
+@pytest.mark.usefixtures("valkey")
+async def test_a_round_on_uvloop(make_queue: MakeQueue) -> None:
+    queue = await make_queue(timings=FAST)
+    handlers = {"loop": quick, "thread": quick_thread, "endless": endless}
+    await queue.enqueue_many([Job({}, type=kind, id=kind) for kind in handlers])
+    async with running(Worker(queue, handlers)):
+        await completed(queue, ["loop", "thread"])
+        await has_status(queue, "endless", JobStatus.PROCESSING)
+        assert await queue.cancel("endless")
+        await has_status(queue, "endless", JobStatus.CANCELLED)
+
+
+@pytest.mark.usefixtures("valkey")
+async def test_a_frozen_heartbeat_holds_up_no_stop(make_queue: MakeQueue) -> None:
+    queue = await make_queue(timings=FAST)
+    async with running(Worker(queue, quick)):
+        await completed(queue, [await queue.enqueue(Job({}, id="job"))])
+        (beat,) = [pid for pid in children(os.getpid()) if "beat_process" in command_of(pid)]
+        os.kill(beat, signal.SIGSTOP)
+    assert command_of(beat) == ""
 
 
 @pytest.mark.usefixtures("valkey")

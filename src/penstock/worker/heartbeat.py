@@ -23,6 +23,9 @@ from penstock.worker.beat_board import BeatBoard, line
 from penstock.worker.holdings import Holdings
 
 START_SECONDS = 30.0
+STOP_SECONDS = 5.0
+# The descriptor itself: whoever replaced sys.stderr may have no file behind it.
+STANDARD_ERROR = 2
 MOST_DEATHS_A_MINUTE = 5
 # One message may name every lease a worker can hold.
 LONGEST_MESSAGE_BYTES = 16 * 1024 * 1024
@@ -58,7 +61,8 @@ class Heartbeat:
 
     async def start(self) -> None:
         """Start the process and wait until it is ready; raises ``HeartbeatError`` if it is not."""
-        faulthandler.register(signal.SIGUSR2, all_threads=True, chain=False)
+        # For good: another worker of this process may still need it, and unhandled the signal kills.
+        faulthandler.register(signal.SIGUSR2, file=STANDARD_ERROR, all_threads=True, chain=False)
         self._tick()
         self._breath = threading.Thread(target=self._breathe, name="penstock-breath", daemon=True)
         self._breath.start()
@@ -96,8 +100,12 @@ class Heartbeat:
         if self._process is not None:
             if self._process.stdin is not None:
                 self._process.stdin.close()
-            await self._process.wait()
-        faulthandler.unregister(signal.SIGUSR2)
+            try:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await self._process.wait()
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()
         self._closing.set()
         if self._breath is not None:
             self._breath.join()
