@@ -52,6 +52,11 @@ async def lose_leases(scene: Scene) -> None:
     await scene.client.zrem(scene.keys.leases, "running-1", "back")
 
 
+async def lose_a_lease_and_the_group(scene: Scene) -> None:
+    await scene.client.zrem(scene.keys.leases, "running-1")
+    await scene.client.xgroup_destroy(scene.keys.stream, "debate-workers")
+
+
 async def lose_schedule(scene: Scene) -> None:
     await scene.client.delete(scene.keys.scheduled)
 
@@ -96,6 +101,7 @@ Accident = Callable[[Scene], Awaitable[None]]
 ACCIDENTS: list[tuple[Accident, int]] = [
     (trim, 5),
     (lose_leases, 2),
+    (lose_a_lease_and_the_group, 1),
     (lose_schedule, 3),
     (lose_counts, 0),
     (add_strangers, 0),

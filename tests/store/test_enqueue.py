@@ -57,9 +57,9 @@ async def test_once_its_retention_is_over_an_id_is_free_again(scene: Scene) -> N
 
 
 async def test_many_jobs_keep_their_order(scene: Scene) -> None:
-    ids = [f"job-{number}" for number in range(200)]
+    ids = [f"job-{number}" for number in range(700)]
     assert await scene.add(*ids) == ids
-    taken = [job.id for _ in range(4) for job in (await scene.claim()).jobs]
+    taken = [job.id for _ in range(11) for job in (await scene.claim()).jobs]
     assert taken == ids
 
 

@@ -124,6 +124,10 @@ class TestFull:
         full.clock.advance(days=8)
         assert await full.sweep() == 2, "the janitor frees memory"
 
+    async def test_a_dead_workers_job_is_taken_over(self, full: Scene) -> None:
+        await full.pass_time(15.001, *list(self.jobs.values())[1:])
+        assert [(job.id, job.crashes) for job in (await full.claim(1, "x:1")).jobs] == [("a", 1)]
+
     async def test_the_heartbeat_process_goes_on_too(self, full: Scene) -> None:
         line = open_beat_line(
             describe_beat_line(full.engine, "q", "w", "w:1", json.dumps({"host": "h" * 5000})), LeaseTimings()
