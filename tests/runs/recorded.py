@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -115,6 +117,22 @@ async def facts_left(queue: RedisStreamsQueue, client: redis.asyncio.Redis) -> i
     if group is None:
         raise ConfigurationError("the group of history is missing")
     return int(group["pending"]) + int(group["lag"])
+
+
+async def until(fact: Callable[[], Awaitable[object]], seconds: float = 30) -> None:
+    """Wait until what others write is there."""
+    async with asyncio.timeout(seconds):
+        while not await fact():  # noqa: ASYNC110 - there is no signal across two servers
+            await asyncio.sleep(0.02)
+
+
+async def caught_up(queue: RedisStreamsQueue, client: redis.asyncio.Redis) -> None:
+    """Wait until history has acknowledged everything."""
+
+    async def nothing_is_left() -> bool:
+        return await facts_left(queue, client) == 0
+
+    await until(nothing_is_left)
 
 
 def _wanted(job: Job, queue_name: str) -> dict[str, Any]:

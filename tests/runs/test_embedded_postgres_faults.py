@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,7 +150,7 @@ async def test_programs_out_of_reach_are_copied_for_the_account(
     used_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     programs = find_programs()
-    reachable = made(Path(f"/tmp/penstock-test-{os.getpid()}"), 0o755)
+    reachable = made(Path(tempfile.mkdtemp()), 0o755)
     try:
         closed = made(reachable / "closed", 0o700)
         hidden = closed / "install" / "bin"

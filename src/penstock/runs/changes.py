@@ -104,9 +104,10 @@ def fold(facts: Iterable[Fact]) -> list[Change]:
         change.first_at_ms = min(change.first_at_ms, fact.at_ms)
         try:
             _apply(change, fact)
-        except (KeyError, ValueError, OverflowError, RecursionError, msgspec.DecodeError) as error:
-            if isinstance(error, InvalidJobError):
-                raise
+        except InvalidJobError:
+            raise
+        except Exception as error:
+            # Whatever is wrong with it, one fact must not hold up all that come after.
             raise InvalidJobError(f"fact {fact.id} ({fact.event}) cannot be read: {error!r}") from error
     return [changes[job_id] for job_id in sorted(changes)]
 

@@ -123,6 +123,10 @@ class Projector:
                 await self.run_once(BLOCK_MS)
             except PenstockError as error:
                 await self._rest(outage.note(error))
+            except Exception:
+                # A mistake of ours must not end history in silence; nothing is acknowledged meanwhile.
+                logger.exception("history of %s: unexpected error, trying again", self._queue_name)
+                await self._rest(LONGEST_PAUSE_SECONDS)
             else:
                 outage.end()
 
