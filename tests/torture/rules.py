@@ -132,12 +132,22 @@ class QueueMachine(QueueMachineBase):
                     self.beat(other)
         self.clock.advance(seconds=0.001)
 
-    @rule(name=workers, by=workers, count=counts)
-    def is_succeeded(self, name: str, by: str, count: int) -> None:
-        """A worker dies, and another takes over what it held."""
+    @rule(name=workers, by=workers, count=counts, kind=kinds, step=step_names)
+    def is_succeeded(self, name: str, by: str, count: int, kind: OutcomeKind, step: str) -> None:
+        """A worker dies, another takes over what it held, and the dead one turns out to live."""
+        self.claim(self.workers[name], count)
         self.dies(name, 3)
-        if by != name:
-            self.claim(self.workers[by], count)
+        self.claim(self.workers[by], count)
+        if self.stale_leases():
+            self.zombie_writes(-1, kind, step)
+
+    @rule(ms=st.sampled_from([TIMINGS.lease_ms + 1, 60_001, -60_000]), name=workers, by=workers, count=counts)
+    def server_is_away(self, ms: int, name: str, by: str, count: int) -> None:
+        """Nobody can beat for a while, the clock may be another one, and the first call back is a claim."""
+        self.claim(self.workers[name], count)
+        self.clock.advance(seconds=ms / 1000)
+        self.claim(self.workers[by], count)
+        self.beat(self.workers[name])
 
     @precondition(lambda self: self.stale_leases())
     @rule(pick=picks, kind=kinds, step=step_names)
