@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt scripts/setup.sh
 	@PYTHON="$(PYTHON)" sh scripts/setup.sh "$(VENV)"
 	@touch "$(STAMP)"
 
-demo: $(STAMP) ## Run a real batch on two workers, one of which is killed half-way
+demo: $(STAMP) ## Run goals on the whole stack, kill a worker half-way, verify every webhook
 	@$(BIN)/python -m penstock demo $(ARGS)
 
 test: check ## Run check, then the test suite with coverage

@@ -53,7 +53,7 @@ def text_files() -> Iterator[Path]:
 def lines_that_match(pattern: re.Pattern[str]) -> list[str]:
     found = []
     for path in text_files():
-        if path == SPELLS_IT_OUT or path.name in {"demo-report.md", ".env"}:
+        if path == SPELLS_IT_OUT or path.name == ".env":
             continue
         for number, line in enumerate((ROOT / path).read_text(encoding="utf-8").splitlines(), 1):
             if pattern.search(line):
@@ -108,16 +108,12 @@ def test_no_file_puts_work_off() -> None:
     assert lines_that_match(UNFINISHED) == []
 
 
-@pytest.mark.parametrize(
-    "path", ["see /root/x", "'/tmp/out.txt'", "/home/ann/code", "/Users/ann/x"]
-)
+@pytest.mark.parametrize("path", ["see /root/x", "'/tmp/out.txt'", "/home/ann/code", "/Users/ann/x"])
 def test_paths_of_machines_are_recognised(path: str) -> None:
     assert MACHINE_PATHS.search(path)
 
 
-@pytest.mark.parametrize(
-    "path", ["/dev/null", "docs/home/ann/x", "a/tmp/b", "/proc/1/stat", "/tmp"]
-)
+@pytest.mark.parametrize("path", ["/dev/null", "docs/home/ann/x", "a/tmp/b", "/proc/1/stat", "/tmp"])
 def test_other_paths_are_let_be(path: str) -> None:
     assert not MACHINE_PATHS.search(path)
 
@@ -171,7 +167,8 @@ def test_make_offers_what_continuous_integration_calls() -> None:
 def test_links_between_pages_lead_somewhere() -> None:
     broken = []
     for page in text_files():
-        if page.suffix != ".md" or page.name == "demo-report.md":
+        # Among the examples some are broken, for the demo to find.
+        if page.suffix != ".md" or page.is_relative_to("examples"):
             continue
         text = (ROOT / page).read_text(encoding="utf-8")
         for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from penstock.cli.extras import needs
 from penstock.cli.options import LogLevelOption, RedisUrlOption, checked_level, run
 from penstock.core.errors import ConfigurationError, HistoryUnavailableError
 
@@ -44,7 +45,8 @@ def api(
     from penstock.observe import logging as logs
 
     logs.configure(checked_level(log_level))
-    run(_serve(host, port, redis_url))
+    with needs("server", "webhooks"):
+        run(_serve(host, port, redis_url))
 
 
 async def _serve(host: str, port: int, redis_url: str | None) -> None:

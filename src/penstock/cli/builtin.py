@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from penstock.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from penstock.core.settings import ServiceSettings
+    from penstock.worker.context import JobContext
     from penstock.worker.worker import Worker
+
+Handler: TypeAlias = "Callable[[JobContext], Awaitable[Any]]"
+Around: TypeAlias = "Callable[[Handler], Handler]"
 
 LEAST_DELIVERIES = 10
 
 
 async def work_on_builtin_kinds(
-    *, queue: str | None, worker_id: str | None, concurrency: int, grace_seconds: float, redis_url: str | None
+    *,
+    queue: str | None,
+    worker_id: str | None,
+    concurrency: int,
+    grace_seconds: float,
+    redis_url: str | None,
+    around_agents: Around | None = None,
 ) -> None:
     """Run all built-in kinds, or the one of ``queue``, until a signal.
 
-    Raises ``ConfigurationError`` for a queue that carries no built-in kind.
+    ``around_agents`` is put around the handler of agent runs. Raises ``ConfigurationError`` for a
+    queue that carries no built-in kind.
     """
     from penstock.core.settings import get_service_settings
     from penstock.worker.stop_signals import StopSignals
@@ -42,6 +54,7 @@ async def work_on_builtin_kinds(
                 concurrency=concurrency,
                 grace_seconds=grace_seconds,
                 redis_url=redis_url,
+                around_agents=around_agents,
             )
             for name in known
             if queue in (None, name)
@@ -53,8 +66,10 @@ async def work_on_builtin_kinds(
 async def _run_all(workers: list[Worker]) -> None:
     """One worker that cannot go on takes the others down in order: the process is then started anew."""
     tasks = [asyncio.create_task(worker.run()) for worker in workers]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    await asyncio.gather(*(worker.stop() for worker in workers))
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    if not all(task.done() for task in tasks):
+        # Not after a signal: asked twice, a worker would not let its jobs finish.
+        await asyncio.gather(*(worker.stop() for worker in workers))
     await asyncio.gather(*tasks)
 
 
@@ -67,6 +82,7 @@ async def _open(
     concurrency: int,
     grace_seconds: float,
     redis_url: str | None,
+    around_agents: Around | None,
 ) -> Worker:
     from penstock.core.retry import RetryPolicy
     from penstock.executors.agent import agent_handler
@@ -88,6 +104,8 @@ async def _open(
             grace_seconds,
         )
     act = agent_handler(settings)
+    if around_agents is not None:
+        act = around_agents(act)
     opened = await open_run_queue(settings, redis_url)
     stack.push_async_callback(opened.close)
     policy = RetryPolicy(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from penstock.cli.extras import needs
 from penstock.cli.options import LogLevelOption, checked_level, run
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ def dev(
       penstock dev --port 8000 --data-dir ./data
       penstock token --actor user-123 --data-dir ./data
     """
-    run(_develop(DevOptions(host, port, data_dir.resolve(), workers, checked_level(log_level))))
+    options = DevOptions(host, port, data_dir.resolve(), workers, checked_level(log_level))
+    with needs("server", "agents", "webhooks", "embedded"):
+        run(_develop(options))
 
 
 async def _develop(options: DevOptions) -> None:

@@ -7,6 +7,7 @@ import logging
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
+from penstock.cli.extras import needs
 from penstock.cli.options import LogLevelOption, RedisUrlOption, checked_level, run
 from penstock.core.errors import ConfigurationError, HistoryUnavailableError
 
@@ -30,7 +31,8 @@ def keeper(log_level: LogLevelOption = "info", redis_url: RedisUrlOption = None)
     from penstock.observe import logging as logs
 
     logs.configure(checked_level(log_level))
-    run(_keep(redis_url))
+    with needs("server", "webhooks"):
+        run(_keep(redis_url))
 
 
 async def _keep(redis_url: str | None) -> None:

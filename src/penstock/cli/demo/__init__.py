@@ -1,6 +1,7 @@
-"""`penstock demo`: a real batch on two worker processes, one of which is killed half-way.
+"""`penstock demo`: goals over real texts on a whole stack, of which one worker is killed half-way.
 
-One role a file: `discovery` finds the documents, `large` sees to a long step, `handlers` is what
-the workers run, `ledger` is the record outside Redis, `processes` starts and kills workers, `view`
-shows, `story` tells it all in order, `outcome` judges it, `report` writes the report.
+One role a file: `goals` reads what is asked for, `library` lays out the texts, `worker` and `witness`
+are the built-in worker with a record of its steps, `ledger` is that record, `api_client` is the caller,
+`receiver` the receiver of webhooks, `watch` sees where the runs stand, `play` tells it all in order,
+`view` shows it, `history` prints the record, `outcome` judges.
 """

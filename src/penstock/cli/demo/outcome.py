@@ -1,8 +1,8 @@
-"""What came of the demo: numbers counted from the ledger, and whether they are good enough."""
+"""What came of the demo: numbers counted outside Redis, and whether they are good enough."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,49 +13,68 @@ LONGEST_RECOVERY_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """A worker that was killed, and when by the machine's monotonic clock."""
+    """A worker that was killed, inside which step of which run, and when by the monotonic clock."""
 
     worker: str
+    run_id: str
+    step: str
     at_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The numbers of one run. `recovery_seconds` is None when nothing was reclaimed."""
+    """The numbers of one demo. `recovery_seconds` is None when nothing was reclaimed.
 
-    jobs: int
+    `workers_killed` counts kills in the middle of a step; `steps_repeated` finished steps that ran
+    again; `webhooks_verified` runs whose webhook came with a good signature; `webhooks_refused` those that
+    came with a bad one; `history_rows` ended runs in PostgreSQL.
+    """
+
+    runs: int
     completed: int
     failed: int
     workers_killed: int
     reclaimed: int
     steps_repeated: int
+    webhooks_verified: int
+    webhooks_refused: int
+    history_rows: int
     recovery_seconds: float | None
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
-        """The numbers under the names that `--json` promises."""
-        return asdict(self)
+        """The numbers under the names that `--json` promises; jobs are the runs under their older name."""
+        return {**asdict(self), "jobs": self.runs}
 
     def shortcomings(self) -> list[str]:
-        """Why this run is no success; empty when it is one."""
-        found = []
-        if self.failed:
-            found.append(f"{self.failed} jobs failed")
-        if self.completed + self.failed < self.jobs:
-            found.append(f"{self.jobs - self.completed - self.failed} jobs did not end")
-        if self.steps_repeated:
-            found.append(f"{self.steps_repeated} finished steps were repeated")
+        """Why this demo is no success; empty when it is one."""
+        unended = self.runs - self.completed - self.failed
+        checks = {
+            f"{self.failed} of {self.runs} runs failed": self.failed > 0,
+            f"{unended} of {self.runs} runs did not end": unended > 0,
+            f"{self.steps_repeated} finished steps were repeated": self.steps_repeated > 0,
+            f"{self.webhooks_verified} webhooks were verified, {self.runs} were expected": (
+                self.webhooks_verified != self.runs
+            ),
+            f"{self.webhooks_refused} webhooks had a bad signature": self.webhooks_refused > 0,
+            f"the history has {self.history_rows} ended runs, {self.runs} were expected": (
+                self.history_rows != self.runs
+            ),
+        }
+        return [said for said, is_so in checks.items() if is_so] + self._recovery_shortcomings()
+
+    def _recovery_shortcomings(self) -> list[str]:
         if not self.workers_killed:
-            found.append("no step over the large file was seen running, so no worker was killed")
-        elif not self.reclaimed or self.recovery_seconds is None:
-            found.append("no job of the killed worker was started again elsewhere")
-        elif self.recovery_seconds > LONGEST_RECOVERY_SECONDS:
-            found.append(f"recovery took {self.recovery_seconds:.1f} s, above {LONGEST_RECOVERY_SECONDS:g} s")
-        return found
+            return ["no worker was killed in the middle of a step"]
+        if not self.reclaimed or self.recovery_seconds is None:
+            return ["no run of the killed worker was started again elsewhere"]
+        if self.recovery_seconds > LONGEST_RECOVERY_SECONDS:
+            return [f"recovery took {self.recovery_seconds:.1f} s, above {LONGEST_RECOVERY_SECONDS:g} s"]
+        return []
 
 
 def reclaimed_starts(facts: Iterable[Fact], kill: Kill) -> dict[str, float]:
-    """Jobs of the killed worker and when each first started again on another worker."""
+    """Runs of the killed worker and when each first started again on another worker."""
     held: set[str] = set()
     again: dict[str, float] = {}
     for fact in facts:
@@ -81,21 +100,10 @@ def repeated_steps(facts: Iterable[Fact]) -> int:
     return repeated
 
 
-def judge(
-    facts: Sequence[Fact],
-    kill: Kill | None,
-    *,
-    counts: tuple[int, int, int],
-    seconds: float,
-) -> Outcome:
-    """Count the run from its ledger; `counts` are jobs, completed and failed, as Redis has them."""
-    again = {} if kill is None else reclaimed_starts(facts, kill)
-    recovery = max(again.values()) - kill.at_seconds if kill is not None and again else None
-    return Outcome(
-        *counts,
-        workers_killed=0 if kill is None else 1,
-        reclaimed=len(again),
-        steps_repeated=repeated_steps(facts),
-        recovery_seconds=None if recovery is None else round(recovery, 2),
-        seconds=round(seconds, 2),
+def was_in_the_middle(facts: Iterable[Fact], kill: Kill) -> bool:
+    """Whether the killed worker did not finish the step after all, in the moment before it died."""
+    return not any(
+        fact.name == "step finished"
+        and (fact.job, fact.step, fact.worker) == (kill.run_id, kill.step, kill.worker)
+        for fact in facts
     )

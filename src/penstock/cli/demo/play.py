@@ -1,160 +1,200 @@
-"""The part of the demo in which jobs run: watch, kill one worker, see its jobs go on, report."""
+"""The part of the demo in which runs go on: submit, watch, kill one worker, see all of them end."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Final
 
-from penstock import Job, RedisStreamsQueue
-from penstock.cli.demo.batch import Batch
+from penstock.cli.demo.api_client import ApiClient
+from penstock.cli.demo.goals import Goal
+from penstock.cli.demo.history import count_ended
 from penstock.cli.demo.ledger import Fact, LedgerReader
-from penstock.cli.demo.observer import Observer, worker_in_the_middle
-from penstock.cli.demo.outcome import Kill, Outcome, judge, reclaimed_starts, repeated_steps
-from penstock.cli.demo.processes import WorkerProcesses
+from penstock.cli.demo.library import LARGE_NAME
+from penstock.cli.demo.outcome import Kill, Outcome, reclaimed_starts, repeated_steps, was_in_the_middle
+from penstock.cli.demo.receiver import Receiver
 from penstock.cli.demo.signals import StopRequest
-from penstock.cli.demo.view import View
+from penstock.cli.demo.view import RunLine, Snapshot, View, shortened
+from penstock.cli.demo.watch import Watch, step_in_the_middle
+from penstock.cli.stack.readiness import check
+from penstock.cli.stack.stack import Stack
+from penstock.core.config import LeaseTimings
 from penstock.core.errors import WorkerError
+from penstock.runs.history import HistoryReader
 
-LOOK_SECONDS = 0.03
-SHOW_SECONDS = 0.2
-LONGEST_RUN_SECONDS = 300.0
-_MOST_FAILURES_TOLD = 5
+LOOK_SECONDS: Final = 0.03
+STATUS_SECONDS: Final = 0.25
+#: A step that has lasted so long is in its middle rather than at its end.
+STEP_SECONDS: Final = 0.3
+LONGEST_RUN_SECONDS: Final = 150.0
+#: What takes its time over a large text; everything else over it may end at any moment.
+LONG_TOOLS: Final = ("key_words", "summarise_file")
+_TITLE_WIDTH: Final = 60
+_PART_OF_A_STEP: Final = ": "
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Who plays together; `begun` is when the demo began, by the monotonic clock."""
+
+    stack: Stack
+    client: ApiClient
+    receiver: Receiver
+    history: HistoryReader
+    ledger: LedgerReader
+    view: View
+    stop: StopRequest
+    begun: float
 
 
 class Play:
-    """Plays one batch on the workers that are running."""
+    """Plays the goals once on a stack that serves."""
 
-    def __init__(
-        self,
-        queue: RedisStreamsQueue,
-        processes: WorkerProcesses,
-        batch: Batch,
-        view: View,
-        stop: StopRequest,
-        begun: float,
-    ) -> None:
-        self._queue = queue
-        self._processes = processes
-        self._batch = batch
-        self._ledger = LedgerReader(batch.ledger)
-        self._view = view
-        self._stop = stop
-        self._begun = begun
+    def __init__(self, scene: Scene) -> None:
+        """Nothing happens before `run`."""
+        self._stack = scene.stack
+        self._client = scene.client
+        self._receiver = scene.receiver
+        self._history = scene.history
+        self._ledger = scene.ledger
+        self._view = scene.view
+        self._stop = scene.stop
+        self._begun = scene.begun
         self._deadline = time.monotonic() + LONGEST_RUN_SECONDS
-        self._observer = Observer(queue, batch, begun)
+        self._watch = Watch(scene.client, {})
         self._kill: Kill | None = None
-        self._killed_step: str | None = None
 
-    async def run(self, report: Path, story: dict[str, Any]) -> Outcome:
-        """Run all jobs to their end, the report's last, and return the numbers."""
-        await self._queue.enqueue_many(self._batch.jobs)
-        self._view.say(f"{len(self._batch.jobs)} jobs are enqueued, one for each document.")
-        await self._until_documents_ended()
-        killed = self._what_happened()
-        self._view.say(killed)
-        await self._tell_failures()
-        last = await self._write_report(report, story | {"killed": killed})
-        stats = await self._queue.get_queue_stats()
-        if last.error:
-            self._view.say(f"The report failed: {last.error}", "red")
-        self._ledger.refresh()
-        return judge(
-            self._ledger.facts,
-            self._kill,
-            counts=(
-                len(self._batch.jobs) + 1,
-                stats["completed"],
-                stats["failed"] + stats["cancelled"],
-            ),
-            seconds=time.monotonic() - self._begun,
-        )
+    async def run(self, goals: list[Goal], actor: str) -> Outcome:
+        """Run all goals to their end, webhooks and history included, and return the numbers."""
+        self._receiver.trust(await self._client.webhook_secret())
+        runs = {await self._client.submit(goal, self._receiver.url): goal for goal in goals}
+        self._watch = Watch(self._client, runs)
+        self._view.say(f"{len(runs)} goals are submitted over HTTP, to be told of by webhook.")
+        await self._until_all_ended()
+        rows = await self._until_all_told(actor)
+        self._take(self._ledger.refresh())
+        return self._outcome(rows)
 
-    async def _until_documents_ended(self) -> None:
-        shown = float("-inf")
-        while True:
-            await self._look_into_ledger()
+    async def _until_all_ended(self) -> None:
+        while not self._watch.all_ended:
+            self._take(self._ledger.refresh())
+            if self._kill is None:
+                await self._kill_in_the_middle()
+            if time.monotonic() - self._watch.looked_at >= STATUS_SECONDS:
+                await self._watch.look()
+                self._view.show(self._snapshot())
             self._check()
-            if time.monotonic() - shown >= SHOW_SECONDS:
-                shown = time.monotonic()
-                snapshot = await self._observer.look(self._kill)
-                self._view.show(snapshot)
-                if snapshot.ended == snapshot.documents:
-                    await self._look_into_ledger()
-                    return
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _look_into_ledger(self) -> None:
-        fresh = self._ledger.refresh()
-        self._observer.take(fresh)
-        if self._kill is None:
-            victim = worker_in_the_middle(self._ledger.facts, self._batch.large_id)
-            if victim is not None:
-                await self._kill_worker(victim)
-        else:
-            self._tell_recovery(fresh, self._kill)
+    async def _until_all_told(self, actor: str) -> int:
+        """Wait for the last webhooks and the last rows; how many rows of ended runs there are."""
+        while True:
+            rows = await count_ended(self._history, actor)
+            expected = len(self._watch.goals)
+            if (rows >= expected and len(self._receiver.verified) >= expected) or self._is_over():
+                return rows
+            self._view.show(self._snapshot())
+            self._stop.check()
+            await asyncio.sleep(STATUS_SECONDS)
 
-    async def _kill_worker(self, victim: str) -> None:
-        step = next(
-            fact.step
-            for fact in reversed(self._ledger.facts)
-            if fact.job == self._batch.large_id and fact.name == "step started"
-        )
+    async def _kill_in_the_middle(self) -> None:
+        """Kill the worker that is seen inside a long step, over the large text if a goal is about that."""
+        runs = self._watch.goals
+        large = [run for run, goal in runs.items() if LARGE_NAME in goal.text]
+        step = step_in_the_middle(self._ledger.facts, large or list(runs))
+        if step is None or time.monotonic() - step.at_seconds < STEP_SECONDS:
+            return
+        if large and not any(f": {tool}-" in step.name for tool in LONG_TOOLS):
+            return
+        seen = await self._client.status(step.run_id)
         killed_at = time.monotonic()
-        await self._processes.kill(victim)
-        self._kill, self._killed_step = Kill(victim, killed_at), step
+        await self._stack.process(step.worker).kill()
+        self._kill = Kill(step.worker, step.run_id, step.name, killed_at)
+        self._take(self._ledger.refresh())
         self._view.say(
-            f"Killed {victim} (SIGKILL) in the middle of the step “{step}” of {self._batch.large_name}.",
+            f"Killed {step.worker} (SIGKILL) in the middle of the step “{step.name}” of "
+            f"“{self._title(step.run_id)}”, which stood at {seen.progress} %.",
             "bold red",
         )
 
-    def _tell_recovery(self, fresh: Iterable[Fact], kill: Kill) -> None:
-        orphans = reclaimed_starts(self._ledger.facts, kill)
-        for fact in fresh:
-            name = self._batch.names.get(fact.job, fact.job)
-            if fact.name == "job started" and orphans.get(fact.job) == fact.at_seconds:
-                after = fact.at_seconds - kill.at_seconds
-                self._view.say(f"{fact.worker} goes on with {name}, {after:.1f} s after the kill.", "green")
-            elif fact.name == "step replayed":
-                self._view.say(f"Step “{fact.step}” of {name} was finished before: not run again.", "green")
-
-    def _what_happened(self) -> str:
+    def _take(self, fresh: Iterable[Fact]) -> None:
+        """Tell what the ledger says about the recovery."""
         kill = self._kill
         if kill is None:
-            return "No worker was killed: no step over the large text was seen running."
+            return
         again = reclaimed_starts(self._ledger.facts, kill)
-        seconds = max(again.values(), default=kill.at_seconds) - kill.at_seconds
-        repeated = repeated_steps(self._ledger.facts)
-        return (
-            f"Worker {kill.worker} was killed in the middle of the step “{self._killed_step}” of "
-            f"{self._batch.large_name}. {len(again)} of its jobs went on elsewhere within "
-            f"{seconds:.1f} s; finished steps that were repeated: {repeated}."
+        for fact in fresh:
+            title = self._title(fact.job)
+            if fact.name == "job started" and again.get(fact.job) == fact.at_seconds:
+                after = fact.at_seconds - kill.at_seconds
+                self._view.say(
+                    f"{fact.worker} goes on with “{title}”, {after:.1f} s after the kill.", "green"
+                )
+            elif fact.name == "step replayed" and _PART_OF_A_STEP not in str(fact.step):
+                self._view.say(
+                    f"Step “{fact.step}” of “{title}” was finished before: not run again.", "green"
+                )
+
+    def _snapshot(self) -> Snapshot:
+        lines = []
+        for number, run_id in enumerate(self._watch.goals, 1):
+            status = self._watch.statuses.get(run_id)
+            if status is not None:
+                step = "" if status.is_final else status.current_step or ""
+                lines.append(
+                    RunLine(run_id, number, self._title(run_id), status.status, status.progress, step)
+                )
+        return Snapshot(
+            seconds=time.monotonic() - self._begun,
+            runs=tuple(lines),
+            ended=sum(one.is_final for one in self._watch.statuses.values()),
+            webhooks=len(self._receiver.verified),
+            waiting_for=self._waiting_for(),
         )
 
-    async def _tell_failures(self) -> None:
-        stats = await self._queue.get_queue_stats()
-        left = min(stats["failed"] + stats["cancelled"], _MOST_FAILURES_TOLD)
-        for job_id, name in self._batch.names.items():
-            if not left:
-                return
-            job = await self._queue.get_status(job_id)
-            if job is not None and job.status.value in {"failed", "cancelled"}:
-                self._view.say(f"{name} {job.status.value}: {job.error}", "red")
-                left -= 1
+    def _waiting_for(self) -> str | None:
+        kill = self._kill
+        status = None if kill is None else self._watch.statuses.get(kill.run_id)
+        if kill is None or status is None or status.is_final:
+            return None
+        if kill.run_id in reclaimed_starts(self._ledger.facts, kill):
+            return None
+        silent, lease = time.monotonic() - kill.at_seconds, LeaseTimings().presumed_dead_seconds
+        return f"{kill.worker} silent for {silent:.0f} s of the {lease:g} s of its lease"
 
-    async def _write_report(self, report: Path, story: dict[str, Any]) -> Job:
-        job_id = await self._queue.enqueue(self._batch.report_job(self._queue.queue_name, report, story))
-        while True:
-            job = await self._queue.get_status(job_id)
-            if job is not None and job.status.is_final:
-                return job
-            self._check()
-            await asyncio.sleep(LOOK_SECONDS)
+    def _outcome(self, rows: int) -> Outcome:
+        facts, kill = self._ledger.facts, self._kill
+        again = {} if kill is None else reclaimed_starts(facts, kill)
+        recovery = max(again.values()) - kill.at_seconds if kill is not None and again else None
+        return Outcome(
+            runs=len(self._watch.goals),
+            completed=self._watch.count("completed"),
+            failed=self._watch.count("failed") + self._watch.count("cancelled"),
+            workers_killed=int(kill is not None and was_in_the_middle(facts, kill)),
+            reclaimed=len(again),
+            steps_repeated=repeated_steps(facts),
+            webhooks_verified=len(self._receiver.verified),
+            webhooks_refused=self._receiver.refused,
+            history_rows=rows,
+            recovery_seconds=None if recovery is None else round(recovery, 2),
+            seconds=round(time.monotonic() - self._begun, 2),
+        )
+
+    def _title(self, run_id: str) -> str:
+        goal = self._watch.goals.get(run_id)
+        return run_id if goal is None else shortened(goal.text, _TITLE_WIDTH)
 
     def _check(self) -> None:
         self._stop.check()
-        self._processes.check()
-        if time.monotonic() > self._deadline:
-            raise WorkerError(f"the batch did not end within {LONGEST_RUN_SECONDS:g} s")
+        alive = [one for one in self._stack.supervisor.processes if not self._is_killed(one.name)]
+        check(alive)
+        if self._is_over():
+            raise WorkerError(f"the runs did not end within {LONGEST_RUN_SECONDS:g} s")
+
+    def _is_killed(self, name: str) -> bool:
+        return self._kill is not None and self._kill.worker == name
+
+    def _is_over(self) -> bool:
+        return time.monotonic() > self._deadline

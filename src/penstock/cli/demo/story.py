@@ -1,137 +1,124 @@
-"""The demo from beginning to end: a batch, a killed worker, and the same batch completed."""
+"""The demo from beginning to end: texts laid out, a stack started, the play, the record, all gone."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from penstock import RedisStreamsQueue, create_redis_queue
-from penstock.cli.demo.batch import Batch
-from penstock.cli.demo.discovery import FoundDocument, find_documents
-from penstock.cli.demo.large import write_large_text
+from penstock.api.auth import Authenticator
+from penstock.cli.demo.api_client import ApiClient
+from penstock.cli.demo.goals import read_goals
+from penstock.cli.demo.history import HistoryRow, read_rows
+from penstock.cli.demo.ledger import LedgerReader
+from penstock.cli.demo.library import LARGE_BYTES, LARGE_NAME, lay_out
 from penstock.cli.demo.outcome import Outcome
-from penstock.cli.demo.play import Play
-from penstock.cli.demo.processes import WorkerProcesses
+from penstock.cli.demo.play import Play, Scene
+from penstock.cli.demo.receiver import Receiver
 from penstock.cli.demo.signals import StopRequest, stop_on_signals
 from penstock.cli.demo.view import View
-from penstock.core.errors import ConfigurationError, WorkerError
-from penstock.core.names import new_nonce
-from penstock.store.embedded import engine
-from penstock.store.removal import remove_queue
-from penstock.store.workers import list_workers
+from penstock.cli.demo.worker import LEDGER_VARIABLE
+from penstock.cli.stack.stack import Stack, StackPlan, running_stack
+from penstock.core.settings import ServiceSettings
+from penstock.executors.offline import OFFLINE
+from penstock.runs.history import open_history
 
-WORKERS_READY_SECONDS = 30.0
-LOOK_SECONDS = 0.05
-# The large document comes a little after the start, so that both workers are at work by then.
-LARGE_AFTER = 8
+ACTOR: Final = "demo"
+RUNS_A_WORKER: Final = 3
+_DEMO_WORKER: Final = "penstock.cli.demo.worker"
+_LOOK_SECONDS: Final = 0.05
+# Whatever model the user has set: a demo must not be paid for.
+_OFFLINE: Final = {"PENSTOCK_MODEL": OFFLINE}
 
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
     """What the command line asked for; all paths are absolute."""
 
-    folder: Path
-    report: Path
+    goals: Path
+    texts: Path
     worker_count: int
-    most_files: int
 
 
-async def run_demo(options: DemoOptions, view: View) -> Outcome:
-    """Run the whole demo and return its numbers; all it started and wrote is gone but the report.
+async def run_demo(options: DemoOptions, view: View) -> tuple[Outcome, list[HistoryRow]]:
+    """Run the whole demo; its numbers, and its runs as PostgreSQL had them. Nothing is left behind.
 
     Raises:
-        ConfigurationError: the folder has no text file, or the report cannot be written there.
-        EmbeddedServerError: no server is given, and none can be started.
-        QueueUnavailableError: the given server cannot be reached, or went away.
-        WorkerError: a worker that nobody killed ended, or the batch did not end in time.
+        ConfigurationError: the goals or the texts cannot be used.
+        EmbeddedServerError: an engine cannot be started.
+        WorkerError: a process that nobody killed ended, or the runs did not end in time.
         DemoStopped: a signal asked for it.
     """
     begun = time.monotonic()
-    _check_report(options.report)
+    goals = read_goals(options.goals)
     with stop_on_signals() as stop, tempfile.TemporaryDirectory(prefix="penstock-demo-") as scratch:
         directory = Path(scratch)
-        documents, large = await _gather(options, directory, view)
-        async with (
-            _queue_of_its_own(directory, view) as (queue, url),
-            WorkerProcesses(options.worker_count, queue.queue_name, url, directory) as processes,
-        ):
-            await _until_ready(queue, processes, stop)
-            pids = ", ".join(f"{one.worker_id} (process {one.pid})" for one in processes.workers)
-            view.say(f"Workers are ready: {pids}.")
-            batch = Batch(documents, large, directory / "ledger.jsonl")
-            play = Play(queue, processes, batch, view, stop, begun)
-            story = {"folder": options.folder.name, "generated": _generated(large, directory)}
-            return await play.run(options.report, story)
-
-
-def _check_report(report: Path) -> None:
-    if report.is_dir() or not os.access(report.parent, os.W_OK):
-        raise ConfigurationError(
-            f"the report cannot be written to {report}: expected a file in a folder that can be written"
-        )
-
-
-async def _gather(
-    options: DemoOptions, directory: Path, view: View
-) -> tuple[list[FoundDocument], FoundDocument]:
-    """The documents in the order of their jobs, and the large one among them."""
-    discovery = await asyncio.to_thread(
-        find_documents, options.folder, leave_out=options.report, most_files=options.most_files
-    )
-    documents = discovery.documents
-    if not documents:
-        raise ConfigurationError(
-            f"{options.folder} has no text file to analyse: expected a folder with some documents"
-        )
-    left_out = ", ".join(f"{count} {reason}" for reason, count in discovery.skipped.items())
-    note = f" Left out: {left_out}." if left_out else ""
-    view.say(f"{len(documents)} text files in {options.folder.name or options.folder}.{note}")
-    large = max((each for each in documents if each.is_large), key=lambda each: each.size_bytes, default=None)
-    if large is None:
-        large = await asyncio.to_thread(write_large_text, documents, directory)
+        library = await asyncio.to_thread(lay_out, options.texts, directory / "texts")
         view.say(
-            f"None is large, so one of {large.size_bytes / 1024**2:.0f} MiB is made of their prose "
-            "for the time of the demo."
+            f"{library.count} texts of {library.size_bytes / 1024:.0f} KiB, and {LARGE_NAME} of "
+            f"{LARGE_BYTES / 1024**2:.0f} MiB, which repeats them, for a step that takes its time."
         )
-    else:
-        documents.remove(large)
-        view.say(f"The large one is {large.name}, {large.size_bytes / 1024**2:.0f} MiB.")
-    documents.insert(min(LARGE_AFTER, len(documents)), large)
-    return documents, large
+        ledger = directory / "ledger.jsonl"
+        plan = _plan(directory, options.worker_count)
+        async with (
+            running_stack(
+                plan,
+                view.say,
+                _unheard,
+                directory=directory,
+                variables={LEDGER_VARIABLE: str(ledger), **_OFFLINE},
+            ) as stack,
+            Receiver() as receiver,
+            _caller(stack) as client,
+            open_history(stack.engines.database_url) as history,
+        ):
+            await _until_ready(stack, stop)
+            view.say(_introduction(stack))
+            assert history is not None  # noqa: S101 - there is one whenever there is a URL
+            scene = Scene(stack, client, receiver, history, LedgerReader(ledger), view, stop, begun)
+            outcome = await Play(scene).run(goals, ACTOR)
+            return outcome, await read_rows(history, ACTOR)
 
 
-def _generated(large: FoundDocument, directory: Path) -> str | None:
-    return large.name if large.path.is_relative_to(directory) else None
+def _plan(directory: Path, worker_count: int) -> StackPlan:
+    return StackPlan(
+        data_dir=directory / "data",
+        workspace=directory / "texts",
+        worker_ids=tuple(f"worker-{number}" for number in range(1, worker_count + 1)),
+        settings=ServiceSettings(),
+        worker_module=_DEMO_WORKER,
+        concurrency=RUNS_A_WORKER,
+    )
 
 
 @asynccontextmanager
-async def _queue_of_its_own(directory: Path, view: View) -> AsyncIterator[tuple[RedisStreamsQueue, str]]:
-    """A queue that only the demo knows, on the given server or on an embedded one."""
-    given = os.environ.get("PENSTOCK_REDIS_URL")
-    async with engine(given, directory / "valkey") as url:
-        view.say("Running on the server of PENSTOCK_REDIS_URL." if given else "Valkey is started.")
-        queue = await create_redis_queue(url, queue_name=f"demo-{new_nonce()}")
-        try:
-            yield queue, url
-        finally:
-            if given:
-                await remove_queue(queue)
-            await queue.close()
+async def _caller(stack: Stack) -> AsyncIterator[ApiClient]:
+    token = Authenticator(stack.secret_key).issue(ACTOR)
+    async with ApiClient(stack.url, token, ACTOR) as client:
+        yield client
 
 
-async def _until_ready(queue: RedisStreamsQueue, processes: WorkerProcesses, stop: StopRequest) -> None:
-    """Wait until every worker has said that it is there, so that a killed one has a successor."""
-    wanted = {worker.worker_id for worker in processes.workers}
-    deadline = time.monotonic() + WORKERS_READY_SECONDS
-    while not wanted <= {worker.worker_id for worker in await list_workers(queue)}:
-        stop.check()
-        processes.check()
-        if time.monotonic() > deadline:
-            raise WorkerError(f"the workers were not ready within {WORKERS_READY_SECONDS:g} s")
-        await asyncio.sleep(LOOK_SECONDS)
+async def _until_ready(stack: Stack, stop: StopRequest) -> None:
+    ready = asyncio.create_task(stack.ready())
+    try:
+        while not ready.done():
+            stop.check()
+            await asyncio.wait([ready], timeout=_LOOK_SECONDS)
+        await ready
+    finally:
+        ready.cancel()
+        await asyncio.gather(ready, return_exceptions=True)
+
+
+def _introduction(stack: Stack) -> str:
+    services = ", ".join(f"{one.name} (process {one.pid})" for one in stack.supervisor.processes)
+    return f"Running: {services}. The API is at {stack.url}."
+
+
+def _unheard(_name: str, _line: str) -> None:
+    """Logs of the services are shown only when one of them fails."""

@@ -1,10 +1,10 @@
-"""What the demo shows while it runs: live bars on a terminal, plain lines elsewhere."""
+"""What the demo shows while it runs: a live bar a run on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
@@ -12,30 +12,32 @@ from rich.table import Table
 
 from penstock.cli.demo.outcome import Outcome
 
-PLAIN_LINE_SECONDS = 2.0
-_NAME_WIDTH = 44
+PLAIN_LINE_SECONDS: Final = 2.0
+_GOAL_WIDTH: Final = 46
+_STEP_WIDTH: Final = 40
+_MOST_NAMED: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class RunningJob:
-    """A job that a worker holds now."""
+class RunLine:
+    """How one run stands; `progress` is from 0 to 100."""
 
-    job: str
-    name: str
-    worker: str
-    percent: float
+    run_id: str
+    number: int
+    title: str
+    status: str
+    progress: int
     step: str
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Where the batch stands at one moment; `seconds` since the demo began."""
+    """How all runs stand at one moment; `seconds` since the demo began."""
 
     seconds: float
-    documents: int
+    runs: tuple[RunLine, ...]
     ended: int
-    failed: int
-    running: tuple[RunningJob, ...]
+    webhooks: int
     waiting_for: str | None = None
     """What everybody waits for, when nothing else moves."""
 
@@ -56,7 +58,7 @@ class View(Protocol):
         """Tell something that happened once; it stays to be read."""
 
     def show(self, snapshot: Snapshot) -> None:
-        """Show where the batch stands now."""
+        """Show where the runs stand now."""
 
 
 def choose_view(console: Console) -> View:
@@ -65,13 +67,13 @@ def choose_view(console: Console) -> View:
 
 
 class LiveView:
-    """A bar for all documents and one for each running job, below the lines of what happened."""
+    """A bar for each run and one for all, below the lines of what happened."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),
+            BarColumn(bar_width=24),
             TextColumn("{task.fields[amount]}", style="cyan", markup=False),
             TextColumn("{task.fields[detail]}", style="dim", markup=False),
             console=console,
@@ -98,31 +100,26 @@ class LiveView:
 
     def show(self, snapshot: Snapshot) -> None:
         """Move the bars."""
+        for run in snapshot.runs:
+            bar = self._bars.get(run.run_id)
+            if bar is None:
+                title = f"{run.number:>2} {shortened(run.title, _GOAL_WIDTH)}"
+                bar = self._progress.add_task(title, total=100, amount="", detail="")
+                self._bars[run.run_id] = bar
+            detail = shortened(run.step, _STEP_WIDTH) if run.step else run.status
+            self._progress.update(bar, completed=run.progress, amount=f"{run.progress} %", detail=detail)
         if self._all is None:
-            self._all = self._progress.add_task("documents", total=None, amount="", detail="")
-        failed = f", {snapshot.failed} failed" if snapshot.failed else ""
+            self._all = self._progress.add_task("all runs", total=len(snapshot.runs), amount="", detail="")
         self._progress.update(
             self._all,
-            total=snapshot.documents,
             completed=snapshot.ended,
-            amount=f"{snapshot.ended} of {snapshot.documents}{failed}",
-            detail=snapshot.waiting_for or f"{snapshot.seconds:.0f} s",
+            amount=f"{snapshot.ended} of {len(snapshot.runs)}",
+            detail=snapshot.waiting_for or f"{snapshot.webhooks} webhooks, {snapshot.seconds:.0f} s",
         )
-        now = {job.job for job in snapshot.running}
-        for gone in self._bars.keys() - now:
-            self._progress.remove_task(self._bars.pop(gone))
-        for job in snapshot.running:
-            bar = self._bars.get(job.job)
-            if bar is None:
-                description = f"  {_shortened(job.name)}"
-                bar = self._progress.add_task(description, total=100, amount="", detail="")
-                self._bars[job.job] = bar
-            detail = f"{job.worker}: {job.step}" if job.step else job.worker
-            self._progress.update(bar, completed=job.percent, amount=f"{job.percent:.0f} %", detail=detail)
 
 
 class PlainView:
-    """One line for what happens, and one every two seconds for where the batch stands."""
+    """One line for what happens, and one every two seconds for where the runs stand."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -146,28 +143,29 @@ class PlainView:
 
     def show(self, snapshot: Snapshot) -> None:
         """Print a line if something moved since the last one."""
-        state = (snapshot.ended, snapshot.failed, snapshot.running, snapshot.waiting_for)
+        state = (snapshot.runs, snapshot.webhooks, snapshot.waiting_for)
         if state == self._shown or snapshot.seconds - self._shown_seconds < PLAIN_LINE_SECONDS:
             return
         self._shown, self._shown_seconds = state, snapshot.seconds
-        parts = [f"{snapshot.ended} of {snapshot.documents} documents"]
-        if snapshot.failed:
-            parts.append(f"{snapshot.failed} failed")
+        running = [run for run in snapshot.runs if run.status in {"running", "retrying"}]
+        parts = [f"{snapshot.ended} of {len(snapshot.runs)} runs ended, {snapshot.webhooks} webhooks"]
         parts += [
-            f"{job.worker}: {_shortened(job.name)} {job.percent:.0f} % {job.step}".rstrip()
-            for job in snapshot.running
+            f"run {run.number} {run.progress} % {shortened(run.step, _STEP_WIDTH)}".rstrip()
+            for run in running[:_MOST_NAMED]
         ]
         if snapshot.waiting_for:
             parts.append(snapshot.waiting_for)
-        self.say(f"{snapshot.seconds:6.1f} s  " + ", ".join(parts))
+        self.say(f"{snapshot.seconds:6.1f} s  " + "; ".join(parts))
 
 
-def print_outcome(console: Console, outcome: Outcome, report: str) -> None:
-    """Print the numbers of a run, what is wrong with them if anything, and where the report is."""
+def print_outcome(console: Console, outcome: Outcome) -> None:
+    """Print the numbers of a demo, and what is wrong with them if anything."""
     table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_column(style="bold")
     table.add_column(justify="right")
     for name, value in outcome.as_json().items():
+        if name == "jobs":
+            continue
         shown = "none" if value is None else f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
         table.add_row(name.replace("_", " "), shown)
     console.print()
@@ -175,8 +173,9 @@ def print_outcome(console: Console, outcome: Outcome, report: str) -> None:
     console.print()
     for shortcoming in outcome.shortcomings():
         console.print(f"Not as promised: {shortcoming}.", style="red", markup=False, soft_wrap=True)
-    console.print(f"The report is {report}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _shortened(name: str) -> str:
-    return name if len(name) <= _NAME_WIDTH else "…" + name[-_NAME_WIDTH + 1 :]
+def shortened(text: str, width: int) -> str:
+    """The text on one line of at most `width` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else f"{line[: width - 1]}…"

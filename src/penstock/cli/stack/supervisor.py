@@ -16,7 +16,7 @@ LONG_LIFE_SECONDS: Final = 10.0
 
 
 class Supervisor:
-    """Runs services as child processes; when left, they are stopped, the first one first."""
+    """Runs services as child processes; when left, they are stopped, the last one after the others."""
 
     def __init__(
         self,
@@ -74,9 +74,9 @@ class Supervisor:
         for watcher in self._watchers:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
-        # In turn: the API takes nothing new while workers finish, the keeper hears their last facts.
-        for process in self.processes:
-            await process.stop()
+        # The last one waits for the others: a keeper is to hear their last facts.
+        for together in (self.processes[:-1], self.processes[-1:]):
+            await asyncio.gather(*(process.stop() for process in together))
 
 
 def _how(code: int) -> str:
