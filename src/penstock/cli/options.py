@@ -36,7 +36,10 @@ def checked_level(level: str) -> str:
 def run(coroutine: Coroutine[Any, Any, Value]) -> Value:
     """Run a coroutine to its end on the fastest event loop that is installed."""
     import asyncio
+    import gc
 
+    # What is loaded by now stays for good: the collector need not walk it again and again.
+    gc.freeze()
     try:
         import uvloop
     except ImportError:

@@ -126,9 +126,15 @@ class Engine:
         lapse, due = reply[0], reply[1]
         return Claim(jobs, None if lapse < 0 else lapse, None if due < 0 else due)
 
-    async def settle(self, outcomes: Sequence[Outcome]) -> list[SettleCode]:
-        """Settle attempts, each under its own lease."""
-        once = {"group": self.config.consumer_group, "keep_ms": self.keep_ms}
+    async def settle(
+        self, outcomes: Sequence[Outcome], *, leave_to_janitor: bool = False
+    ) -> list[SettleCode]:
+        """Settle attempts, each under its own lease.
+
+        ``leave_to_janitor`` saves the finished jobs' key TTLs, where a janitor is sure to come by.
+        """
+        keep_ms = "" if leave_to_janitor else self.keep_ms
+        once = {"group": self.config.consumer_group, "keep_ms": keep_ms}
         return cast("list[SettleCode]", _texts(await self._call("settle", once, outcomes)))
 
     async def renew(

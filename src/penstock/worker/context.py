@@ -85,7 +85,7 @@ class JobContext:
         self._is_cancelled = False
         self.has_seen_cancellation = False
         self._job: Job | None = None
-        self._loop = asyncio.get_running_loop()
+        self._loop = reporter.loop
         self._stored: dict[str, bytes] | None = None
         self._used: set[str] | None = None
 

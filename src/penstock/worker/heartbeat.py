@@ -85,7 +85,9 @@ class Heartbeat:
         """Write the leases held to the board; called before a claimed job's handler runs."""
         self.board.post(
             [
-                line(holding.serial, holding.in_thread, job_id, holding.claimed.lease)
+                line(holding.serial, True, job_id, holding.claimed.lease)
+                if holding.in_thread
+                else holding.board_line
                 for job_id, holding in self._holdings.by_id.items()
             ]
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from penstock.core.outcomes import Claimed
+from penstock.worker.beat_board import line
 
 StopReason: TypeAlias = Literal["cancel", "release", "lost"]
 
@@ -16,11 +17,13 @@ SUSPECT_CRASHES = 2
 class Holding:
     """A claimed job: its lease, its task while the handler runs, and why it was told to stop."""
 
-    __slots__ = ("claimed", "has_begun", "in_thread", "on_stop", "serial", "stopping", "task")
+    __slots__ = ("board_line", "claimed", "has_begun", "in_thread", "on_stop", "serial", "stopping", "task")
 
     def __init__(self, claimed: Claimed, serial: int) -> None:
         """``serial`` numbers the attempts of one worker process, from 1."""
         self.claimed = claimed
+        # Made once: the board is written at every claim, with every job held.
+        self.board_line = line(serial, False, claimed.id, claimed.lease)
         self.serial = serial
         self.has_begun = False
         self.in_thread = False

@@ -54,6 +54,7 @@ class Reporter:
 
     def __init__(self, engine: Engine) -> None:
         """Write through ``engine``."""
+        self.loop = asyncio.get_running_loop()
         self._engine = engine
         self.refused_late = 0
         self._progress: _Asking[tuple[str, str, float, str]] = _Asking("progress", engine.note_progress)

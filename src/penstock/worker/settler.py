@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from functools import partial
 
 from penstock.core.errors import PenstockError
 from penstock.core.outcomes import Outcome, SettleCode
@@ -22,7 +23,7 @@ class Settler:
         """Settle through ``engine`` what is in ``holdings``."""
         self._holdings = holdings
         self._commit: GroupCommit[Outcome, SettleCode] = GroupCommit(
-            "settler", engine.settle, self._settled, self._refused
+            "settler", partial(engine.settle, leave_to_janitor=True), self._settled, self._refused
         )
         self.counted: Counter[str] = Counter()
         self.refused_late = 0

@@ -25,4 +25,5 @@ end
 for at = FIRST, #ARGV, STRIDE do codes[#codes + 1] = request(ARGV[at]) end
 write_departures()
 write_tally()
+write_finished()
 return codes

@@ -83,7 +83,7 @@ local function take_lapsed(id, lapsed_at)
 end
 
 local function take_message(lane, message_id, id)
-  local state, problem = read(id)
+  local state, problem = read(id, FOR_CLAIM)
   if problem == 'corrupt' then
     quarantine(id, 'pending')
   elseif state and state.status == 'pending' and state.message_id == message_id then
@@ -162,6 +162,7 @@ end
 
 write_departures()
 write_tally()
+write_finished()
 if #taken > 0 then
   redis.call('ZADD', leases, unpack(leased))
   redis.call('SET', claim .. consumer, request_id .. ' ' .. table.concat(taken, ' '), 'PX', CLAIM_KEPT_MS)

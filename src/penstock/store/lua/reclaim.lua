@@ -36,5 +36,6 @@ if #lapsed > 0 then
 end
 write_departures()
 write_tally()
+write_finished()
 if #returned > 0 then ring(#returned) end
 return #returned

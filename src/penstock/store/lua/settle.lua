@@ -23,7 +23,7 @@ local codes = {}
 local function settle(at)
   local id, lease, outcome = ARGV[at], ARGV[at + 1], outcomes[ARGV[at + 2]]
   if not outcome then return 'unknown' end
-  local state, problem = read(id)
+  local state, problem = read(id, ARGV[at + 2] == 'complete' and FOR_COMPLETION or FOR_ALL)
   if problem == 'corrupt' then quarantine(id, 'processing') end
   if problem then return problem end
   if state.lease ~= lease then return 'lost' end
@@ -35,5 +35,6 @@ end
 for at = FIRST, #ARGV, STRIDE do codes[#codes + 1] = settle(at) end
 write_departures()
 write_tally()
+write_finished()
 write_returns()
 return codes

@@ -1,14 +1,22 @@
 -- The end of a job: completed, failed or cancelled.
 -- A recorded job gets no key TTL: its retention starts when history has passed its last event.
--- `keep_ms` is the backstop TTL, longer than the retention that the janitor enforces.
+-- Nor does a job that a worker settles (`keep_ms` is empty): the worker's own janitor removes it. Whoever
+-- settles without a worker leaves keys that go by themselves.
 --
 -- KEYS index dlq payload result steps
 -- ARGV keep_ms
 -- USES clock tally state leave record
 local INLINE_LIMIT_BYTES = 16384
+local finished = { completed = {}, failed = {}, cancelled = {} }
+
+local function write_finished()
+  for status, indexed in pairs(finished) do
+    if #indexed > 0 then redis.call('ZADD', index .. status, unpack(indexed)) end
+  end
+end
 
 local function expire(id, state, has_result)
-  if state.recorded then return end
+  if state.recorded or keep_ms == '' then return end
   redis.call('PEXPIRE', job .. id, keep_ms)
   if state.apart then redis.call('PEXPIRE', payload .. id, keep_ms) end
   if has_result then redis.call('PEXPIRE', result .. id, keep_ms) end
@@ -22,7 +30,9 @@ local function finish(id, state, status, event_id, has_result, ...)
   else
     redis.call('HSET', job .. id, 'status', status, 'completed_at', now, ...)
   end
-  redis.call('ZADD', index .. status, now, id)
+  local indexed = finished[status]
+  indexed[#indexed + 1] = now
+  indexed[#indexed + 1] = id
   move(state.status, status)
   expire(id, state, has_result)
 end

@@ -34,7 +34,7 @@ local function quarantine(id, found_as)
   if event_id then
     redis.call('HSET', key, 'event_id', event_id)
   else
-    redis.call('PEXPIRE', key, keep_ms)
+    if keep_ms ~= '' then redis.call('PEXPIRE', key, keep_ms) end
   end
   redis.call('ZREM', leases, id)
   redis.call('ZREM', scheduled, id)

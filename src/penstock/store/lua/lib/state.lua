@@ -10,26 +10,38 @@ local STATUSES = {
   retrying = true, scheduled = true, suspended = true, waiting = true,
 }
 
-local function read(id)
-  local raw = redis.pcall('HMGET', job .. id, 'spec', 'status', 'lease', 'attempt', 'crashes',
-    'releases', 'message_id', 'lane', 'record', 'max_attempts', 'cancel', 'steps', 'idle_releases', 'apart', 'unrenewed')
+-- Each field asked for costs time, so hot paths ask for what they need; the rest reads as its default.
+local FOR_COMPLETION = { 'status', 'lease', 'message_id', 'lane', 'record', 'steps', 'apart', 'attempt' }
+local FOR_CLAIM = { 'status', 'lease', 'message_id', 'lane', 'record', 'steps', 'apart', 'attempt',
+  'spec', 'crashes', 'releases', 'unrenewed' }
+local FOR_ALL = { 'status', 'lease', 'message_id', 'lane', 'record', 'steps', 'apart', 'attempt',
+  'spec', 'crashes', 'releases', 'unrenewed', 'max_attempts', 'cancel', 'idle_releases' }
+
+-- One table for all jobs of a script: a table a job would be the largest part of what Lua allocates.
+-- A state is therefore good until the next `read`.
+local state = {}
+
+local function read(id, asked)
+  asked = asked or FOR_ALL
+  local raw = redis.pcall('HMGET', job .. id, unpack(asked))
   if raw.err then return nil, 'corrupt' end
-  local spec, status = raw[1], raw[2]
+  local status, spec = raw[1], raw[9]
   if not spec and not status then
     if redis.call('EXISTS', job .. id) == 0 then return nil, 'gone' end
     return nil, 'corrupt'
   end
-  local attempt, crashes, releases = tonumber(raw[4] or 0), tonumber(raw[5] or 0), tonumber(raw[6] or 0)
-  local max_attempts, steps, idle_releases = tonumber(raw[10] or 3), tonumber(raw[12] or 0), tonumber(raw[13] or 0)
+  local attempt, crashes, releases = tonumber(raw[8] or 0), tonumber(raw[10] or 0), tonumber(raw[11] or 0)
+  local max_attempts, steps, idle_releases = tonumber(raw[13] or 3), tonumber(raw[6] or 0), tonumber(raw[15] or 0)
   local ended = status == 'completed' or status == 'failed' or status == 'cancelled'
   -- What has ended is never set aside: only its status still matters.
-  local sound = ended or (spec and STATUSES[status] and attempt and crashes and releases and max_attempts
+  local has_spec = spec or asked == FOR_COMPLETION
+  local sound = ended or (has_spec and STATUSES[status] and attempt and crashes and releases and max_attempts
     and steps and idle_releases)
   if not sound then return nil, 'corrupt' end
-  return {
-    spec = spec, status = status, lease = raw[3], attempt = attempt, crashes = crashes, releases = releases,
-    message_id = raw[7], lane = raw[8] or 'normal', recorded = raw[9] == '1', max_attempts = max_attempts,
-    cancel = raw[11] == '1', steps = steps, idle_releases = idle_releases, apart = raw[14] == '1',
-    unrenewed = raw[15] == '1', ended = ended,
-  }
+  state.status, state.lease, state.message_id, state.lane = status, raw[2], raw[3], raw[4] or 'normal'
+  state.recorded, state.steps, state.apart, state.attempt = raw[5] == '1', steps, raw[7] == '1', attempt
+  state.spec, state.crashes, state.releases, state.unrenewed = spec, crashes, releases, raw[12] == '1'
+  state.max_attempts, state.cancel, state.idle_releases = max_attempts, raw[14] == '1', idle_releases
+  state.ended = ended
+  return state
 end
