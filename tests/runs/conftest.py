@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 from urllib.parse import urlsplit
 
@@ -12,6 +12,10 @@ import pytest
 from penstock.runs.database import Database, migrate
 from penstock.runs.embedded import EmbeddedPostgres
 from penstock.runs.history import HistoryReader
+from penstock.runs.projector import Projector
+from penstock.runs.queues import run_queue_config
+from penstock.store.streams import RedisStreamsQueue
+from tests.conftest import MakeQueue
 from tests.harness.guardian import Guardian
 from tests.runs.postgres_support import connected
 
@@ -58,6 +62,28 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 def history(database: Database) -> HistoryReader:
     """Its reader."""
     return HistoryReader(database)
+
+
+@pytest.fixture
+async def queue(make_queue: MakeQueue) -> RedisStreamsQueue:
+    """The run queue; retries come soon."""
+    config = run_queue_config().model_copy(update={"retry_base_delay": 0.05})
+    return await make_queue("runs", config=config)
+
+
+@pytest.fixture
+async def run_projector() -> AsyncIterator[Callable[[Projector], Projector]]:
+    """Starts projectors; they stop with the test."""
+    started: list[Projector] = []
+
+    def start(projector: Projector) -> Projector:
+        started.append(projector)
+        projector.start()
+        return projector
+
+    yield start
+    for projector in started:
+        await projector.stop()
 
 
 async def _make_template(url: str) -> None:

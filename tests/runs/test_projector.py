@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,12 +16,10 @@ from penstock.runs.database import Database, migrate
 from penstock.runs.embedded import EmbeddedPostgres
 from penstock.runs.history import HistoryReader
 from penstock.runs.projector import Projector
-from penstock.runs.queues import run_queue_config
 from penstock.store.streams import RedisStreamsQueue
 from penstock.worker.janitor import Janitor
 from tests.conftest import MakeQueue
 from tests.harness.faultproxy import FaultProxy
-from tests.harness.processes import ProcessStarter
 from tests.runs.recorded import (
     FATES,
     assert_same_as_redis,
@@ -33,35 +31,10 @@ from tests.runs.recorded import (
     work_off,
 )
 
-STUCK = Path(__file__).with_name("projector_process.py")
-
-
-@pytest.fixture
-async def queue(make_queue: MakeQueue) -> RedisStreamsQueue:
-    """The run queue; retries come soon."""
-    config = run_queue_config().model_copy(update={"retry_base_delay": 0.05})
-    return await make_queue("runs", config=config)
-
-
-@pytest.fixture
-async def run_projector() -> AsyncIterator[Callable[[Projector], Projector]]:
-    """Starts projectors; they stop with the test."""
-    started: list[Projector] = []
-
-    def start(projector: Projector) -> Projector:
-        started.append(projector)
-        projector.start()
-        return projector
-
-    yield start
-    for projector in started:
-        await projector.stop()
-
 
 async def test_history_says_what_redis_says(
     queue: RedisStreamsQueue,
     database: Database,
-    history: HistoryReader,
     redis_client: redis.asyncio.Redis,
     run_projector: Callable[[Projector], Projector],
 ) -> None:
@@ -108,7 +81,6 @@ async def test_each_stage_of_a_run_is_seen(
 async def test_a_thousand_runs_by_two_projectors(
     queue: RedisStreamsQueue,
     database: Database,
-    history: HistoryReader,
     redis_client: redis.asyncio.Redis,
     run_projector: Callable[[Projector], Projector],
 ) -> None:
@@ -119,43 +91,6 @@ async def test_a_thousand_runs_by_two_projectors(
     await caught_up(queue, redis_client)
     assert min(one.stats.facts_written, two.stats.facts_written) > 0
     await assert_same_as_redis(queue, database, ids)
-
-
-@pytest.mark.parametrize("place", ["before-commit", "after-commit"])
-async def test_killed_projector_is_taken_over(  # noqa: PLR0917 - fixtures are arguments
-    place: str,
-    queue: RedisStreamsQueue,
-    database: Database,
-    database_url: str,
-    history: HistoryReader,
-    redis_client: redis.asyncio.Redis,
-    processes: ProcessStarter,
-) -> None:
-    ids = await enqueue_runs(queue, 2 * len(FATES))
-    await work_off(queue)
-    facts = await facts_left(queue, redis_client)
-    dying = await processes.python(str(STUCK), place, environment={"PENSTOCK_DATABASE_URL": database_url})
-    await dying.line("stuck")
-    dying.kill()
-    await dying.exited()
-    assert await facts_left(queue, redis_client) == facts - 2 * 20
-    heir = Projector(queue, database, RunBook(), dead_reader_seconds=0)
-    while await heir.run_once():
-        continue
-    assert heir.stats.facts_written == facts - 2 * 20
-    assert await facts_left(queue, redis_client) == 0
-    await assert_same_as_redis(queue, database, ids)
-
-
-async def test_facts_of_a_reader_that_lives_are_left_to_it(
-    queue: RedisStreamsQueue, database: Database
-) -> None:
-    slow, quick = (Projector(queue, database, RunBook(), batch=5) for _ in range(2))
-    await enqueue_runs(queue, 5)
-    in_hand = await slow._reader.read(5)
-    assert len(in_hand) == 5
-    await quick.run_once()
-    assert {fact.id for fact in in_hand}.isdisjoint(fact.id for fact in await quick._reader.read(5))
 
 
 async def test_postgres_away_for_a_while(
@@ -191,12 +126,11 @@ async def test_postgres_away_for_a_while(
         await database.close()
 
 
-async def test_redis_cut_and_refusing_for_a_while(  # noqa: PLR0917 - fixtures are arguments
+async def test_redis_cut_and_refusing_for_a_while(
     make_queue: MakeQueue,
     queue: RedisStreamsQueue,
     proxy: FaultProxy,
     database: Database,
-    history: HistoryReader,
     redis_client: redis.asyncio.Redis,
     run_projector: Callable[[Projector], Projector],
 ) -> None:
@@ -219,7 +153,6 @@ async def test_redis_cut_and_refusing_for_a_while(  # noqa: PLR0917 - fixtures a
 async def test_facts_that_cannot_be_kept_are_set_aside(
     queue: RedisStreamsQueue,
     database: Database,
-    history: HistoryReader,
     redis_client: redis.asyncio.Redis,
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +32,9 @@ FIRST_PAUSE_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 5.0
 REMIND_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 10.0
+#: A read whose connection was cut may still wait on the server, and be given facts that never
+#: arrive; after this time it has ended for certain.
+GHOST_SECONDS: Final = 2.0
 
 logger = logging.getLogger("penstock.runs")
 
@@ -80,6 +84,7 @@ class Projector:
         self._stats = ProjectorStats()
         self._oldest_unwritten_ms: int | None = None
         self._take_over_at = 0.0
+        self._repeat_at = math.inf
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -137,6 +142,9 @@ class Projector:
         away, ``StoreError`` or ``ConfigurationError`` when it refuses; the batch then comes again.
         """
         try:
+            if time.monotonic() >= self._repeat_at:
+                self._reader.repeat()
+                self._repeat_at = math.inf
             await self._take_over_when_due()
             facts = await self._reader.read(self._batch, max(block_ms, 1))
             for piece in slices(facts):
@@ -147,6 +155,7 @@ class Projector:
         except BaseException:
             # Whether the reply to a read was lost is unknown; asking for it again does no harm.
             self._reader.repeat()
+            self._repeat_at = time.monotonic() + GHOST_SECONDS
             raise
         return len(facts)
 
