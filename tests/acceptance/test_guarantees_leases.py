@@ -100,25 +100,20 @@ async def test_a_zombie_may_not_write_for_a_new_job_of_the_same_id(
 async def test_a_job_that_blocks_everything_for_three_leases_runs_once(
     make_queue: MakeQueue, workers: Workers, ledger: Ledger, timings: LeaseTimings
 ) -> None:
+    """One job each blocks four workers; a fifth would take a job whose lease lapses."""
     queue = await make_queue(timings=timings)
     seconds = 3 * timings.presumed_dead_seconds
-    blocked = [await workers.start(timings=timings, queue=f"q-{kind}", worker_id=kind) for kind in BLOCKERS]
-    ids = []
-    for kind in BLOCKERS:
-        there = await make_queue(f"q-{kind}", timings=timings)
-        ids.append(await there.enqueue(Job({"seconds": seconds}, type=kind, id=f"job-{kind}")))
-    await ledger.count("start", len(BLOCKERS))
-    # Somebody else must be there to take the jobs, were their leases to lapse.
-    takers = [
-        await workers.start(timings=timings, queue=f"q-{kind}", worker_id=f"taker-{kind}", ready=False)
-        for kind in BLOCKERS
+    running = [
+        await workers.start(timings=timings, concurrency=1, ready=False) for _ in range(len(BLOCKERS) + 1)
     ]
-    jobs = await completed(queue, ids, seconds + 20)
-    assert set(starts(ledger).values()) == {1}
+    for worker in running:
+        await worker.line("running on", timeout_seconds=60)
+    await queue.enqueue_many([Job({"seconds": seconds}, type=kind, id=kind) for kind in BLOCKERS])
+    jobs = await completed(queue, BLOCKERS, seconds + 20)
+    assert starts(ledger) == dict.fromkeys(BLOCKERS, 1)
     assert {(job.attempts, job.crashes) for job in jobs.values()} == {(1, 0)}
-    assert {entry["worker"] for entry in ledger.entries("end")} == set(BLOCKERS)
-    for process in (*blocked, *takers):
-        process.kill()
+    for worker in running:
+        worker.kill()
 
 
 async def test_a_dead_workers_jobs_start_elsewhere_without_repeating_steps(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from typing import Any, cast
 
 import pytest
 
@@ -39,13 +40,18 @@ async def test_a_lost_reply_to_a_worker(
     rule = getattr(proxy, fault)(calls(call), times=3)
     ids = [f"job-{number:02}" for number in range(JOBS)]
     await direct.enqueue_many([Job({}, id=job_id) for job_id in ids])
-    async with running(Worker(queue, handler, max_concurrent=8)):
+    worker = Worker(queue, handler, max_concurrent=8)
+    async with running(worker):
         await rule.hit(3)
         jobs = await completed(direct, ids)
+    stats = worker.get_stats()
+    assert (stats["jobs_processed"], stats["late_writes_refused"]) == (JOBS, 0)
     assert ran == stepped == dict.fromkeys(ids, 1)
     assert {(job.attempts, job.crashes, job.result) for job in jobs.values()} == {(1, 0, 1)}
-    stats = await direct.get_queue_stats()
-    assert (stats["stream_length"], stats["pending_in_group"], stats["completed"]) == (0, 0, JOBS)
+    kept = await cast("Any", direct.engine.client.hget(direct.engine.keys.job + ids[0], "steps"))
+    assert int(kept) == 1
+    left = await direct.get_queue_stats()
+    assert (left["stream_length"], left["pending_in_group"], left["completed"]) == (0, 0, JOBS)
 
 
 @pytest.mark.parametrize("fault", ["swallow", "cut_after", "cut_before"])

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 import threading
 import time
@@ -16,41 +15,18 @@ from penstock import Job, JobContext, JobStatus, Worker, in_process
 from tests.conftest import MakeQueue
 from tests.harness.guardian import Guardian
 from tests.worker.fleet import FAST, QUICK_RETRIES
+from tests.worker.process_jobs import (
+    dies_in_a_process,
+    exits_in_a_process,
+    in_a_process,
+    raises_in_a_process,
+    raises_the_unspeakable,
+    returns_the_unspeakable,
+    waits_in_a_process,
+)
 from tests.worker.support import completed, ended, has_status, running, statuses, until
 
 pytestmark = pytest.mark.usefixtures("valkey")
-
-
-def in_a_process(payload: dict[str, Any]) -> dict[str, Any]:
-    return {"pid": os.getpid(), "given": payload}
-
-
-def waits_in_a_process(payload: dict[str, str]) -> None:
-    Path(payload["began"]).write_text(str(os.getpid()))
-    time.sleep(600)
-
-
-def raises_in_a_process(_: Any) -> None:
-    raise ValueError("from afar")
-
-
-def raises_the_unspeakable(_: Any) -> None:
-    class LocalError(Exception):
-        pass
-
-    raise LocalError("cannot be pickled")
-
-
-def returns_the_unspeakable(_: Any) -> Any:
-    return threading.Lock()
-
-
-def dies_in_a_process(_: Any) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def exits_in_a_process(_: Any) -> None:
-    os._exit(3)
 
 
 def in_a_thread(ctx: JobContext) -> str:

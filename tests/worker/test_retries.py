@@ -58,6 +58,9 @@ async def test_no_attempt_is_made_before_its_time(make_queue: MakeQueue) -> None
 
     await queue.enqueue(Job({}, id="job", record=True))
     async with running(Worker(queue, fails_once)):
+        await has_status(queue, "job", JobStatus.RETRYING)
+        # However often somebody looks whether it is due.
+        assert (await queue.engine.promote())[0] == 0
         await completed(queue, ["job"])
     (retrying,) = await facts(queue, "retrying")
     started = [int(fact["at"]) for fact in await facts(queue, "started")]
