@@ -36,7 +36,7 @@ def test_defaults_are_those_of_the_design() -> None:
     assert settings.webhooks_allow_loopback is False
 
 
-def test_the_seeds_names_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_older_names_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "QUEUE_STREAM_NAME": "chad:jobs",
         "QUEUE_RETRY_DELAY_SECONDS": "30",
@@ -57,11 +57,11 @@ def test_the_seeds_names_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.max_steps == 5
 
 
-@pytest.mark.parametrize("seed", ["1", "many"])
-def test_our_names_win_over_the_seeds(monkeypatch: pytest.MonkeyPatch, seed: str) -> None:
-    monkeypatch.setenv("QUEUE_MAX_RETRIES", seed)
+@pytest.mark.parametrize("older", ["1", "many"])
+def test_our_names_win_over_the_older_ones(monkeypatch: pytest.MonkeyPatch, older: str) -> None:
+    monkeypatch.setenv("QUEUE_MAX_RETRIES", older)
     monkeypatch.setenv("PENSTOCK_RUN_MAX_ATTEMPTS", "9")
-    monkeypatch.setenv("MAX_STEPS", seed)
+    monkeypatch.setenv("MAX_STEPS", older)
     monkeypatch.setenv("PENSTOCK_MAX_STEPS", "11")
     assert ServiceSettings().run_max_attempts == 9
     assert ServiceSettings().max_steps == 11

@@ -16,7 +16,7 @@ from penstock.core.names import check_queue_name
 
 _MOST_ATTEMPTS: Final = 10
 
-#: The seeds count retries, Penstock counts attempts: n retries are n + 1 attempts.
+#: The older names count retries, Penstock counts attempts: n retries are n + 1 attempts.
 _RETRIES_AS_ATTEMPTS: Final = {
     "QUEUE_MAX_RETRIES": "PENSTOCK_RUN_MAX_ATTEMPTS",
     "WEBHOOK_MAX_RETRIES": "PENSTOCK_WEBHOOK_MAX_ATTEMPTS",
@@ -144,7 +144,7 @@ class ServiceSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Where values come from, first one first: code, environment, the seeds' counts of retries."""
+        """Where values come from, first one first: code, environment, the older counts of retries."""
         return init_settings, env_settings, _SeedRetries(settings_cls)
 
 
