@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
@@ -25,19 +26,27 @@ from penstock.runs.history import HistoryReader, open_history
 from penstock.runs.models import metadata
 from tests.runs.postgres_support import connected
 
-MIGRATE = (
-    "import asyncio, os; from penstock.runs.database import migrate; asyncio.run(migrate(os.environ['URL']))"
-)
+MIGRATE = """
+import alembic.command, asyncio, os, sys
+from penstock.runs.database import migrate
+print("ready", flush=True)
+sys.stdin.readline()
+asyncio.run(migrate(os.environ["URL"]))
+"""
 
 
 async def test_four_processes_migrate_at_once(empty_database_url: str) -> None:
+    environment = {**os.environ, "URL": empty_database_url}
     processes = [
         await asyncio.create_subprocess_exec(
-            sys.executable, "-c", MIGRATE, env={**os.environ, "URL": empty_database_url}, stderr=-1
+            sys.executable, "-c", MIGRATE, env=environment, stdin=PIPE, stdout=PIPE, stderr=PIPE
         )
         for _ in range(4)
     ]
-    ends = await asyncio.gather(*(process.communicate() for process in processes))
+    for process in processes:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"ready\n"
+    ends = await asyncio.gather(*(process.communicate(b"go\n") for process in processes))
     assert [process.returncode for process in processes] == [0] * 4, ends
     async with connected(empty_database_url) as connection:
         assert await connection.fetchval("SELECT string_agg(version_num, ',') FROM alembic_version") == "0001"
