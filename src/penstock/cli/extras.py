@@ -17,6 +17,6 @@ def needs(*extras: str) -> Iterator[None]:
         if error.name is None or error.name.partition(".")[0] == "penstock":
             raise
         raise ConfigurationError(
-            f"this command needs {error.name}, which is not installed: "
+            f"this command needs {error.name.partition('.')[0]}, which is not installed: "
             f"pip install 'penstock[{','.join(extras)}]'"
         ) from error

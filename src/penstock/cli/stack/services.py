@@ -10,6 +10,7 @@ from typing import Final
 
 import penstock
 from penstock.cli.stack.process import Service
+from penstock.core.errors import ConfigurationError
 
 COMMANDS: Final = "penstock.cli.stack.child"
 API: Final = "api"
@@ -70,9 +71,17 @@ def service_environment(
     }
 
 
-def free_port(host: str) -> int:
-    """A port of this machine on which nobody listens at this moment."""
+def checked_port(host: str, port: int) -> int:
+    """The port if nobody listens on it at this moment, or a free one for 0.
+
+    Raises `ConfigurationError` when it is taken: whoever listens there would be mistaken for the API.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
-        listener.bind((host, 0))
-        return int(listener.getsockname()[1])
+    try:
+        with socket.create_server((host, port), family=family) as listener:
+            return int(listener.getsockname()[1])
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on {host} port {port}: {error.strerror or error}; "
+            "choose another with --host and --port"
+        ) from None

@@ -16,7 +16,7 @@ from penstock.cli.stack.services import (
     COMMANDS,
     Address,
     api_service,
-    free_port,
+    checked_port,
     keeper_service,
     service_environment,
     worker_service,
@@ -85,13 +85,13 @@ async def running_stack(
 
     `tell` hears notes for the user, `echo` every line of the services' logs, which run in `directory`
     with `variables` beside the usual environment. Raises `EmbeddedServerError` for an engine that cannot
-    be started, `ConfigurationError` for a data directory that cannot be used.
+    be started, `ConfigurationError` for a data directory or a port that cannot be used.
     """
     secret_key = await asyncio.to_thread(_prepare, plan.data_dir)
+    address = Address(plan.host, checked_port(plan.host, plan.port))
     async with Engines(
         plan.data_dir, tell, redis_url=plan.redis_url, database_url=plan.database_url
     ) as engines:
-        address = Address(plan.host, plan.port or free_port(plan.host))
         services = [
             api_service(address, plan.log_level),
             *(
