@@ -269,6 +269,17 @@ class TestRetire:
         assert await self.consumers(scene) == {"holds:1", "alive:1"}
         assert await scene.settle(first[0]) == "ok"
 
+    async def test_readers_of_events_that_hold_nothing_go_too(self, scene: Scene) -> None:
+        events = scene.keys.events
+        await scene.client.xadd(events, {"event": "one"})
+        await scene.client.xgroup_create(events, "history", id="0")
+        await scene.client.xreadgroup("history", "holds", {events: ">"})
+        await scene.client.xreadgroup("history", "idle", {events: ">"})
+        once = {"group": "debate-workers", "silent_ms": 0}
+        while int(await scene.engine.call("retire", once, [("history",)])) == 0:
+            assert len(await scene.client.xinfo_consumers(events, "history")) == 2
+        assert [info["name"] for info in await scene.client.xinfo_consumers(events, "history")] == ["holds"]
+
     async def test_the_entry_of_a_dead_consumer_can_still_be_claimed(self, scene: Scene) -> None:
         await scene.add("a")
         await scene.take_one("a", consumer="dead:1")

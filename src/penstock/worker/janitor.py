@@ -56,7 +56,11 @@ class Janitor:
         removed = 0
         for status in sorted(FINAL_STATUSES):
             removed += await self._expire(status)
-        await self._engine.call("retire", {"group": config.consumer_group, "silent_ms": SILENT_WORKER_MS})
+        await self._engine.call(
+            "retire",
+            {"group": config.consumer_group, "silent_ms": SILENT_WORKER_MS},
+            [(group,) for group in config.event_groups],
+        )
         await self._auditor.audit()
         return removed
 

@@ -1,8 +1,10 @@
--- Forgets workers that have been silent, and deletes consumers that hold nothing.
+-- Forgets workers that have been silent, and deletes consumers that hold nothing: of workers on the lanes, and
+-- of readers on the events stream.
 -- A consumer with a pending entry is never deleted: that would lose the entry's mirror.
 --
--- KEYS stream stream_high stream_low stream_suspects workers
+-- KEYS stream stream_high stream_low stream_suspects events workers
 -- ARGV now_ms group silent_ms
+-- EACH event_group
 -- USES clock lanes
 -- RETURNS how many consumers were deleted
 local alive = {}
@@ -17,17 +19,20 @@ for place = 1, #entries, 2 do
 end
 
 local deleted = 0
-for _, home in pairs(lanes) do
-  local consumers = redis.pcall('XINFO', 'CONSUMERS', home, group)
-  if not consumers.err then
-    for _, info in ipairs(consumers) do
-      local facts = {}
-      for place = 1, #info, 2 do facts[info[place]] = info[place + 1] end
-      if facts.pending == 0 and not alive[facts.name] and facts.idle > tonumber(silent_ms) then
-        redis.call('XGROUP', 'DELCONSUMER', home, group, facts.name)
-        deleted = deleted + 1
-      end
+
+local function clear(home, of_group)
+  local consumers = redis.pcall('XINFO', 'CONSUMERS', home, of_group)
+  if consumers.err then return end
+  for _, info in ipairs(consumers) do
+    local facts = {}
+    for place = 1, #info, 2 do facts[info[place]] = info[place + 1] end
+    if facts.pending == 0 and not alive[facts.name] and facts.idle > tonumber(silent_ms) then
+      redis.call('XGROUP', 'DELCONSUMER', home, of_group, facts.name)
+      deleted = deleted + 1
     end
   end
 end
+
+for _, home in pairs(lanes) do clear(home, group) end
+for at = FIRST, #ARGV do clear(events, ARGV[at]) end
 return deleted
