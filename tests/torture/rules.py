@@ -5,11 +5,11 @@ from typing import Any, cast
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
-from penstock.core.outcomes import Claimed, Outcome, OutcomeKind
+from penstock.core.outcomes import Outcome, OutcomeKind
 from penstock.store.engine import BATCH
 from penstock.worker.janitor import SILENT_WORKER_MS, Janitor
 from tests.torture import model_upkeep
-from tests.torture.machine import HISTORY, JOB_IDS, LARGE, TIMINGS, WORKERS, QueueMachineBase, SimulatedWorker
+from tests.torture.machine import HISTORY, JOB_IDS, LARGE, TIMINGS, WORKERS, QueueMachineBase
 from tests.torture.model_parts import LANES, ModelJob
 
 ids = st.sampled_from(JOB_IDS)
@@ -24,8 +24,8 @@ DAY_MS = 86_400_000
 MANY_CLAIMS = 12
 
 
-class QueueMachine(QueueMachineBase):
-    """A queue under whatever may happen to it."""
+class PlainRules(QueueMachineBase):
+    """Single calls, and single accidents."""
 
     @initialize(recorded=st.booleans(), attempts=st.sampled_from([1, 3, 5]))
     def begins(self, recorded: bool, attempts: int) -> None:
@@ -72,17 +72,6 @@ class QueueMachine(QueueMachineBase):
         for worker, claimed in chosen:
             worker.held.pop(claimed.id, None)
 
-    @rule(name=workers, outcomes=st.lists(kinds, min_size=1, max_size=4), delay_ms=delays)
-    def works(self, name: str, outcomes: list[OutcomeKind], delay_ms: int) -> None:
-        """A worker promotes, beats, claims, and settles all it holds or a part of it."""
-        worker = self.workers[name]
-        self.promotes()
-        self.beat(worker)
-        self.claim(worker, len(outcomes))
-        for claimed, kind in zip(list(worker.held.values()), outcomes, strict=False):
-            del worker.held[claimed.id]
-            self._settle([(claimed.id, claimed.lease)], kind, delay_ms, large=False)
-
     @precondition(lambda self: self.given)
     @rule(picked=st.lists(picks, min_size=1, max_size=2), kind=kinds)
     def settles_under_old_lease(self, picked: list[int], kind: OutcomeKind) -> None:
@@ -112,56 +101,6 @@ class QueueMachine(QueueMachineBase):
     @rule(name=workers)
     def beats(self, name: str) -> None:
         self.beat(self.workers[name])
-
-    @rule(name=workers)
-    def starts_anew(self, name: str) -> None:
-        """The process was killed; another starts under its id, and the old one may turn out to live."""
-        old = self.workers[name]
-        self.workers[name] = SimulatedWorker(name, self.nonce(name))
-        self.beat(self.workers[name], starting=True)
-        if old.held:
-            self.beat(old)
-
-    @rule(name=workers, beats=st.integers(3, 5))
-    def dies(self, name: str, beats: int) -> None:
-        """One worker falls silent and the others beat on, until its leases have lapsed."""
-        for _ in range(beats):
-            self.clock.advance(seconds=TIMINGS.beat_seconds)
-            for other in self.workers.values():
-                if other.name != name:
-                    self.beat(other)
-        self.clock.advance(seconds=0.001)
-
-    @rule(name=workers, by=workers, count=counts, kind=kinds, step=step_names)
-    def is_succeeded(self, name: str, by: str, count: int, kind: OutcomeKind, step: str) -> None:
-        """A worker dies, another takes over what it held, and the dead one turns out to live."""
-        self.claim(self.workers[name], count)
-        self.dies(name, 3)
-        self.claim(self.workers[by], count)
-        if self.stale_leases():
-            self.zombie_writes(-1, kind, step)
-
-    @rule(ms=st.sampled_from([TIMINGS.lease_ms + 1, 60_001, -60_000]), name=workers, by=workers, count=counts)
-    def server_is_away(self, ms: int, name: str, by: str, count: int) -> None:
-        """Nobody can beat for a while, the clock may be another one, and the first call back is a claim."""
-        self.claim(self.workers[name], count)
-        self.clock.advance(seconds=ms / 1000)
-        self.claim(self.workers[by], count)
-        self.beat(self.workers[name])
-
-    @precondition(lambda self: self.stale_leases())
-    @rule(pick=picks, kind=kinds, step=step_names)
-    def zombie_writes(self, pick: int, kind: OutcomeKind, step: str) -> None:
-        """A worker that was presumed dead tries everything under a lease that another holds by now."""
-        stale = self.stale_leases()
-        job_id, lease = stale[pick % len(stale)]
-        zombie = SimulatedWorker(self.nonce("zombie"), self.nonce("zombie"))
-        zombie.held[job_id] = Claimed(job_id, lease, b"", 1, 0, 0)
-        self.beat(zombie)
-        assert not zombie.held
-        self._note_progress(job_id, lease)
-        self._store_step(job_id, lease, step)
-        self._settle([(job_id, lease)], kind, 1_000, large=False)
 
     @precondition(lambda self: self.given)
     @rule(pick=picks)
@@ -215,18 +154,6 @@ class QueueMachine(QueueMachineBase):
     @rule(ms=st.sampled_from([1, 500, 5_000, 14_999, 15_001, 60_000, -1, -5_000, -3_600_000, DAY_MS + 1]))
     def clock_moves(self, ms: int) -> None:
         self.clock.advance(seconds=ms / 1000)
-
-    @rule(name=workers, times=st.sampled_from([2, 7, 22]))
-    def is_restless(self, name: str, times: int) -> None:
-        """A worker that takes and gives back, again and again."""
-        worker = self.workers[name]
-        for _ in range(times):
-            self.claim(worker, 1)
-            if not worker.held:
-                return
-            claimed = list(worker.held.values())[-1]
-            worker.held.pop(claimed.id)
-            self._settle([(claimed.id, claimed.lease)], "release", 0, large=False)
 
     @rule(most=st.integers(1, 20))
     def history_reads(self, most: int) -> None:

@@ -13,7 +13,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from penstock.core.job import TRANSITIONS
 from tests.harness.fleet import ServerFleet
 from tests.torture.machine import EDGES
-from tests.torture.rules import QueueMachine
+from tests.torture.stories import QueueMachine
 
 #: A long search prints what reproduces a failure; a short one is the same each time.
 UNHURRIED = {

@@ -1,0 +1,110 @@
+"""Short stories of workers: sequences of calls that single rules would seldom make by chance."""
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from penstock.core.outcomes import Claimed, OutcomeKind
+from tests.torture.machine import TIMINGS, SimulatedWorker
+from tests.torture.rules import PlainRules, counts, delays, kinds, picks, step_names, workers
+
+
+class QueueMachine(PlainRules):
+    """A queue under whatever may happen to it."""
+
+    @rule(name=workers, outcomes=st.lists(kinds, min_size=1, max_size=4), delay_ms=delays)
+    def works(self, name: str, outcomes: list[OutcomeKind], delay_ms: int) -> None:
+        """A worker promotes, beats, claims, and settles all it holds or a part of it."""
+        worker = self.workers[name]
+        self.promotes()
+        self.beat(worker)
+        self.claim(worker, len(outcomes))
+        for claimed, kind in zip(list(worker.held.values()), outcomes, strict=False):
+            del worker.held[claimed.id]
+            self._settle([(claimed.id, claimed.lease)], kind, delay_ms, large=False)
+            self._write_late(claimed.id, claimed.lease)
+
+    @rule(name=workers)
+    def starts_anew(self, name: str) -> None:
+        """The process was killed; another starts under its id, and the old one may turn out to live."""
+        old = self.workers[name]
+        self.workers[name] = SimulatedWorker(name, self.nonce(name))
+        self.beat(self.workers[name], starting=True)
+        if old.held:
+            self.beat(old)
+
+    @rule(name=workers, beats=st.integers(3, 5))
+    def dies(self, name: str, beats: int) -> None:
+        """One worker falls silent and the others beat on, until its leases have lapsed."""
+        for _ in range(beats):
+            self.clock.advance(seconds=TIMINGS.beat_seconds)
+            for other in self.workers.values():
+                if other.name != name:
+                    self.beat(other)
+        self.clock.advance(seconds=0.001)
+
+    @rule(name=workers, by=workers, count=counts, kind=kinds, step=step_names)
+    def is_succeeded(self, name: str, by: str, count: int, kind: OutcomeKind, step: str) -> None:
+        """A worker dies, another takes over what it held, and the dead one turns out to live."""
+        self.claim(self.workers[name], count)
+        self.dies(name, 3)
+        self.claim(self.workers[by], count)
+        if self.stale_leases():
+            self.zombie_writes(-1, kind, step)
+
+    @precondition(lambda self: self.stale_leases())
+    @rule(pick=picks, kind=kinds, step=step_names)
+    def zombie_writes(self, pick: int, kind: OutcomeKind, step: str) -> None:
+        """A worker that was presumed dead tries everything under a lease that another holds by now."""
+        stale = self.stale_leases()
+        job_id, lease = stale[pick % len(stale)]
+        self._write_late(job_id, lease, step)
+        self._settle([(job_id, lease)], kind, 1_000, large=False)
+
+    def _write_late(self, job_id: str, lease: str, step: str = "late") -> None:
+        """All but settling, under a lease that may be over."""
+        zombie = SimulatedWorker(self.nonce("zombie"), self.nonce("zombie"))
+        zombie.held[job_id] = Claimed(job_id, lease, b"", 1, 0, 0)
+        self.beat(zombie)
+        self._note_progress(job_id, lease)
+        self._store_step(job_id, lease, step)
+
+    @rule(ms=st.sampled_from([TIMINGS.lease_ms + 1, 60_001, -60_000]), name=workers, by=workers, count=counts)
+    def server_is_away(self, ms: int, name: str, by: str, count: int) -> None:
+        """Nobody can beat for a while, the clock may be another one, and the first call back is a claim."""
+        self.claim(self.workers[name], count)
+        self.clock.advance(seconds=ms / 1000)
+        self.claim(self.workers[by], count)
+        self.beat(self.workers[name])
+
+    @rule(name=workers, by=workers, count=counts)
+    def clock_goes_back(self, name: str, by: str, count: int) -> None:
+        """What was written before lies in the future: it says nothing about who lives."""
+        self.beat(self.workers[name])
+        self.clock.advance(seconds=-60)
+        self.claim(self.workers[by], count)
+        self.clock.advance(seconds=TIMINGS.presumed_dead_seconds + 0.001)
+        self.claim(self.workers[name], count)
+
+    @rule(name=workers, times=st.sampled_from([2, 7, 22]))
+    def is_restless(self, name: str, times: int) -> None:
+        """A worker that takes and gives back, again and again."""
+        worker = self.workers[name]
+        for _ in range(times):
+            self.claim(worker, 1)
+            if not worker.held:
+                return
+            claimed = list(worker.held.values())[-1]
+            worker.held.pop(claimed.id)
+            self._settle([(claimed.id, claimed.lease)], "release", 0, large=False)
+
+    @precondition(lambda self: self.holders())
+    @rule(pick=picks, kind=kinds)
+    def is_cancelled_while_it_runs(self, pick: int, kind: OutcomeKind) -> None:
+        """The handler hears of it at its next note or beat, and may end in any way all the same."""
+        holders = self.holders()
+        worker, claimed = holders[pick % len(holders)]
+        self.cancels([claimed.id])
+        self._note_progress(claimed.id, claimed.lease)
+        self.beat(worker)
+        worker.held.pop(claimed.id, None)
+        self._settle([(claimed.id, claimed.lease)], kind, 1_000, large=False)
