@@ -163,7 +163,7 @@ def _compare_job(job: ModelJob, content: dict[str, str], steps: dict[str, str], 
         "lease": job.lease,
     }
     assert said == meant, f"job {job.id}"
-    assert steps.keys() == job.steps.keys(), f"steps of {job.id}"
+    assert steps == {name: body.decode() for name, body in job.steps.items()}, f"steps of {job.id}"
     assert (kept_for > 0) == (job.ended and not job.recorded), f"retention of {job.id}: {kept_for}"
     if job.quarantined:
         return

@@ -117,9 +117,9 @@ class PlainRules(QueueMachineBase):
     def stores_step(self, pick: int, name: str) -> None:
         self._store_step(*self._lease(pick), name)
 
-    def _store_step(self, job_id: str, lease: str, name: str) -> None:
-        got = self.run(self.engine.store_steps([(job_id, lease, name, lease.encode())]))
-        assert got == [self.queue.step(job_id, lease, name, lease.encode())]
+    def _store_step(self, job_id: str, lease: str, name: str, body: bytes = b"{}") -> None:
+        got = self.run(self.engine.store_steps([(job_id, lease, name, body)]))
+        assert got == [self.queue.step(job_id, lease, name, body)]
         self.check()
 
     def _lease(self, pick: int) -> tuple[str, str]:

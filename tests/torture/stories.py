@@ -108,3 +108,13 @@ class QueueMachine(PlainRules):
         self.beat(worker)
         worker.held.pop(claimed.id, None)
         self._settle([(claimed.id, claimed.lease)], kind, 1_000, large=False)
+
+    @precondition(lambda self: self.holders())
+    @rule(pick=picks, names=st.lists(step_names, min_size=1, max_size=4))
+    def goes_through_its_steps(self, pick: int, names: list[str]) -> None:
+        """Each is stored, and stored again with another result, as after a lost reply."""
+        holders = self.holders()
+        claimed = holders[pick % len(holders)][1]
+        for name in [*names, *names]:
+            self.serial += 1
+            self._store_step(claimed.id, claimed.lease, name, f"result {self.serial}".encode())
