@@ -274,7 +274,7 @@ class TestRetire:
         await scene.client.xadd(events, {"event": "one"})
         await scene.client.xgroup_create(events, "history", id="0")
         await scene.client.xreadgroup("history", "holds", {events: ">"})
-        await scene.client.xreadgroup("history", "idle", {events: ">"})
+        await scene.client.xgroup_createconsumer(events, "history", "idle")
         once = {"group": "debate-workers", "silent_ms": 0}
         while int(await scene.engine.call("retire", once, [("history",)])) == 0:
             assert len(await scene.client.xinfo_consumers(events, "history")) == 2
