@@ -1,4 +1,4 @@
-"""The demo as a user runs it: real server, real workers, a real kill, and nothing left behind."""
+"""The demo as a user runs it: the whole stack, a real kill, verified webhooks, and nothing left behind."""
 
 import json
 import os
@@ -6,23 +6,25 @@ import signal
 from pathlib import Path
 
 import pytest
-import redis.asyncio
 
+from penstock.cli.demo.library import LARGE_NAME
 from tests.acceptance.command_line import REPOSITORY, TRACEBACK, Finished, penstock, written
 from tests.harness.guardian import Guardian
 from tests.harness.processes import ProcessStarter
-from tests.harness.servers import Server
 
-DOCUMENTS = {
-    "index.md": "# The hall\n\nA penstock brings water to the wheel. [The gate](gate.md) [no](no.md).\n",
-    "gate.md": "# The gate\n\nThe gate opens slowly, because a fast gate breaks the pipe.\n",
+TEXTS = {
+    "gate.md": "# The gate\n\nThe gate opens slowly, because a fast gate breaks the pipe.\n" * 40,
     "notes/plain.txt": "Water falls through the pipe. The wheel turns, and the hall hums.\n",
-    "notes/code.py": '"""Open the gate before the wheel is asked to turn."""\n',
-    "picture.bin": b"\x00\x01\x02",
-    "empty.md": "",
 }
-# The documents, the large text made of them, and the report.
-JOBS = 4 + 1 + 1
+GOALS = [
+    "Count the words in notes/plain.txt.",
+    f"Count the words in {LARGE_NAME}, then give the 8 key words of {LARGE_NAME}.",
+    'How often does "gate" occur in gate.md?',
+]
+KEYS = {
+    *("runs", "jobs", "completed", "failed", "workers_killed", "reclaimed", "steps_repeated"),
+    *("webhooks_verified", "webhooks_refused", "history_rows", "recovery_seconds", "seconds"),
+}
 
 FORGET_FINISHED_STEPS = """
 from penstock.worker.context import JobContext
@@ -40,100 +42,113 @@ def scratch(guardian: Guardian) -> Path:
     return guardian.directory("scratch")
 
 
-def names_in(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
+@pytest.fixture
+def words(tmp_path: Path) -> list[str]:
+    """A small demo of the test's own."""
+    written(tmp_path / "texts", TEXTS)
+    lines = "".join(json.dumps({"goal": goal}) + "\n" for goal in GOALS)
+    goals = written(tmp_path, {"goals.jsonl": lines}) / "goals.jsonl"
+    return ["--goals", str(goals), "--texts", str(tmp_path / "texts")]
 
 
-async def demo(
-    folder: Path, scratch: Path, *words: str, redis_url: str | None = None, extra_path: Path | None = None
-) -> Finished:
+async def demo(scratch: Path, *words: str, extra_path: Path | None = None) -> Finished:
     extra = {"TMPDIR": str(scratch)}
     if extra_path is not None:
         extra["PYTHONPATH"] = os.pathsep.join([str(extra_path), str(REPOSITORY / "src")])
-    return await penstock("demo", *words, cwd=folder, redis_url=redis_url, extra_environment=extra)
+    return await penstock("demo", *words, cwd=scratch.parent, extra_environment=extra)
 
 
-async def test_a_killed_worker_costs_time_and_nothing_else(tmp_path: Path, scratch: Path) -> None:
-    folder = written(tmp_path / "docs", DOCUMENTS)
-    finished = await demo(folder, scratch, "--json")
+def left_in(folder: Path) -> set[str]:
+    # A process that is measured leaves its measurements where it stood.
+    return {path.name for path in folder.iterdir() if not path.name.startswith(".coverage")}
+
+
+async def test_a_killed_worker_costs_time_and_nothing_else(words: list[str], scratch: Path) -> None:
+    finished = await demo(scratch, *words, "--json")
     assert finished.code == 0, finished.stderr
-    numbers = json.loads(finished.stdout.splitlines()[-1])
-    assert {name: numbers[name] for name in ("jobs", "completed", "failed")} == {
-        "jobs": JOBS,
-        "completed": JOBS,
-        "failed": 0,
-    }
-    assert (numbers["workers_killed"], numbers["steps_repeated"]) == (1, 0)
+    (line,) = finished.stdout.splitlines()
+    numbers = json.loads(line)
+    assert numbers.keys() == KEYS
+    for name in ("runs", "jobs", "completed", "webhooks_verified", "history_rows"):
+        assert numbers[name] == len(GOALS), name
+    for name in ("failed", "steps_repeated", "webhooks_refused"):
+        assert numbers[name] == 0, name
+    assert numbers["workers_killed"] == 1
     assert numbers["reclaimed"] >= 1
     assert 0 < numbers["recovery_seconds"] <= 20
-    assert numbers["recovery_seconds"] < numbers["seconds"] < 60
-    assert len(numbers) == 8
-    for told in ("one of 12 MiB is made", "Killed demo-", "goes on with", "was finished before"):
+    assert numbers["recovery_seconds"] < numbers["seconds"]
+    for told in ("Killed worker-", "key_words-1", "goes on with", "was finished before", "from PostgreSQL"):
         assert told in finished.stderr
-    report = (folder / "demo-report.md").read_text()
-    assert "| index.md | 3 | no.md | no such file |" in report
-    assert "| documents | 4 |" in report
-    assert "> The gate opens slowly, because a fast gate breaks the pipe." in report
-    assert names_in(folder) == {
-        *(path.partition("/")[0] for path in DOCUMENTS),
-        "demo-report.md",
-    }
-    assert names_in(scratch) == set()
+    assert TRACEBACK not in finished.stderr
+    assert left_in(scratch) == set()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_stops_everything(
-    number: signal.Signals,
-    tmp_path: Path,
-    scratch: Path,
-    valkey: Server,
-    processes: ProcessStarter,
-    redis_client: redis.asyncio.Redis,
+    number: signal.Signals, words: list[str], scratch: Path, processes: ProcessStarter
 ) -> None:
-    """On a server that was given, whose keys must be as before."""
-    folder = written(tmp_path / "docs", DOCUMENTS)
-    report = folder / "report.md"
-    words = ["-m", "penstock", "demo", str(folder), "--report", str(report)]
-    process = await processes.python(*words, environment={"TMPDIR": str(scratch)})
-    await process.line("Killed demo-")
-    assert await redis_client.dbsize() > 0
+    process = await processes.python("-m", "penstock", "demo", *words, environment={"TMPDIR": str(scratch)})
+    await process.line("goals are submitted", timeout_seconds=60)
     os.kill(process.pid, number)
-    assert await process.exited() == 130
+    assert await process.exited(60) == 130
     assert "Stopped" in process.stderr[-1]
     assert TRACEBACK not in process.output
-    assert not report.exists()
-    assert names_in(scratch) == set()
-    assert await redis_client.keys() == []
+    assert left_in(scratch) == set()
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("change", "said"),
     [
-        (["nowhere"], "does not exist"),
-        (["index.md"], "is a file"),
-        (["empty"], "no text file"),
-        ([".", "--report", "empty"], "cannot be written"),
-        ([".", "--report", "missing/report.md"], "cannot be written"),
-        ([".", "--workers", "1"], "--workers"),
+        ({"--goals": "nowhere.jsonl"}, "cannot be read"),
+        ({"--goals": "empty.jsonl"}, "has no goal"),
+        ({"--goals": "wrong.jsonl"}, "line 2: goal: Field required"),
+        ({"--goals": "broken.jsonl"}, "line 1"),
+        ({"--texts": "nowhere"}, "no folder"),
+        ({"--texts": "empty"}, "no text file"),
+        ({"--workers": "1"}, "--workers"),
     ],
 )
 async def test_what_cannot_be_done_is_said_before_anything_starts(
-    words: list[str], said: str, tmp_path: Path, scratch: Path
+    change: dict[str, str], said: str, words: list[str], tmp_path: Path, scratch: Path
 ) -> None:
-    folder = written(tmp_path, {**DOCUMENTS, "empty/nothing.txt": ""})
-    finished = await demo(folder, scratch, *words)
+    files = {
+        "empty/.hidden": "",
+        "empty.jsonl": "\n",
+        "wrong.jsonl": '{"goal": "Count the files."}\n{"gaol": "Count the files."}\n',
+        "broken.jsonl": "{goal: Count the files.}\n",
+    }
+    written(tmp_path, files)
+    options = dict(zip(words[::2], words[1::2], strict=True))
+    for name, value in change.items():
+        options[name] = value if value.isdigit() else str(tmp_path / value)
+    finished = await demo(scratch, *(word for pair in options.items() for word in pair))
     assert finished.code == 2
     assert said in finished.stderr
+    assert "is started" not in finished.stdout
     assert TRACEBACK not in finished.stderr
-    assert names_in(scratch) == set()
+    assert left_in(scratch) == set()
 
 
 @pytest.mark.slow
-async def test_a_repeated_step_is_noticed(tmp_path: Path, scratch: Path) -> None:
-    """The same demo with workers that forget finished steps: it must not say that all is well."""
-    folder = written(tmp_path / "docs", DOCUMENTS)
-    patched = written(tmp_path / "patch", {"sitecustomize.py": FORGET_FINISHED_STEPS})
-    finished = await demo(folder, scratch, "--json", extra_path=patched)
+async def test_a_goal_that_cannot_be_reached_is_told_and_is_no_success(
+    words: list[str], tmp_path: Path, scratch: Path
+) -> None:
+    goals = tmp_path / "goals.jsonl"
+    goals.write_text(goals.read_text() + '{"goal": "Bake a cake."}\n')
+    finished = await demo(scratch, *words, "--json")
     assert finished.code == 1
-    assert json.loads(finished.stdout.splitlines()[-1])["steps_repeated"] >= 1
+    numbers = json.loads(finished.stdout)
+    assert (numbers["completed"], numbers["failed"]) == (len(GOALS), 1)
+    assert numbers["webhooks_verified"] == numbers["history_rows"] == len(GOALS) + 1
+    assert "1 of 4 runs failed" in finished.stderr
+    assert "the offline model cannot plan this" in finished.stderr
+
+
+@pytest.mark.slow
+async def test_a_repeated_step_is_noticed(words: list[str], tmp_path: Path, scratch: Path) -> None:
+    """The same demo with workers that forget finished steps: it must not say that all is well."""
+    patched = written(tmp_path / "patch", {"sitecustomize.py": FORGET_FINISHED_STEPS})
+    finished = await demo(scratch, *words, "--json", extra_path=patched)
+    assert finished.code == 1
+    assert json.loads(finished.stdout)["steps_repeated"] >= 1
     assert "finished steps were repeated" in finished.stderr

@@ -1,24 +1,31 @@
-"""The parts of the demo that judge: its ledger, its counting, its choice of files, its report."""
+"""The parts of the demo that judge: its ledger, its counting, its goals, its texts, its receiver."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
+from standardwebhooks import Webhook
 
-from penstock.cli.demo.discovery import LARGE_BYTES, LARGEST_BYTES, find_documents
-from penstock.cli.demo.large import LARGE_TEXT_BYTES, write_large_text
+from penstock.cli.demo.goals import Goal, read_goals
 from penstock.cli.demo.ledger import Fact, FactName, LedgerReader, LedgerWriter
-from penstock.cli.demo.observer import worker_in_the_middle
-from penstock.cli.demo.outcome import Kill, Outcome, judge, reclaimed_starts, repeated_steps
-from penstock.cli.demo.report import write_report
+from penstock.cli.demo.library import LARGE_BYTES, LARGE_NAME, examples_folder, lay_out
+from penstock.cli.demo.outcome import Kill, Outcome, reclaimed_starts, repeated_steps, was_in_the_middle
+from penstock.cli.demo.receiver import Receiver
+from penstock.cli.demo.watch import step_in_the_middle
+from penstock.core.errors import ConfigurationError
+from penstock.executors.agent.workspace import MOST_READ_BYTES
+from penstock.executors.offline.goals import understand
 from tests.acceptance.command_line import written
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-GOOD = Outcome(5, 5, 0, 1, 2, 0, 15.0, 22.0)
+GOOD = Outcome(5, 5, 0, 1, 2, 0, 5, 0, 5, 15.0, 22.0)
+SECRET = "whsec_c2VjcmV0IG9mIHRoZSB0ZXN0cywgMzIgYnl0ZXM="
 
 
 def fact(name: FactName, worker: str, at_seconds: float, step: str | None = None, job: str = "big") -> Fact:
@@ -31,6 +38,7 @@ STORY = [
     fact("job started", "a", 2.5, job="small"),
     fact("step finished", "a", 3, "read"),
     fact("step started", "a", 4, "sum"),
+    fact("step started", "a", 4.2, "sum: inner"),
     fact("job started", "b", 4.5, job="other"),
     fact("job started", "b", 20, job="small"),
     fact("job started", "b", 22),
@@ -38,7 +46,7 @@ STORY = [
     fact("step started", "b", 24, "sum"),
     fact("step finished", "b", 25, "sum"),
 ]
-KILL = Kill("a", 5.0)
+KILL = Kill("a", "big", "sum: inner", 5.0)
 
 
 class TestLedger:
@@ -67,10 +75,19 @@ class TestLedger:
 
 
 class TestCounting:
-    def test_the_middle_is_inside_a_step_after_another_was_finished(self) -> None:
-        seen = [worker_in_the_middle(STORY[:count], "big") for count in range(6)]
-        assert seen == [None, None, None, None, None, "a"]
-        assert worker_in_the_middle(STORY, "big") is None
+    def test_the_middle_is_the_innermost_open_step_after_another_was_finished(self) -> None:
+        seen = [step_in_the_middle(STORY[:count], ["big"]) for count in range(7)]
+        assert seen[:5] == [None] * 5
+        assert [one and (one.name, one.worker, one.at_seconds) for one in seen[5:]] == [
+            ("sum", "a", 4),
+            ("sum: inner", "a", 4.2),
+        ]
+        assert step_in_the_middle(STORY[:6], ["small", "other"]) is None
+        assert step_in_the_middle(STORY, ["big"]) is None
+
+    def test_a_step_that_was_finished_after_all_is_no_kill_in_the_middle(self) -> None:
+        assert was_in_the_middle(STORY, KILL)
+        assert not was_in_the_middle([*STORY, fact("step finished", "a", 5, "sum: inner")], KILL)
 
     def test_reclaimed_jobs_are_those_that_started_again_elsewhere(self) -> None:
         assert reclaimed_starts(STORY, KILL) == {"small": 20, "big": 22}
@@ -79,24 +96,18 @@ class TestCounting:
         assert repeated_steps(STORY) == 0
         assert repeated_steps([*STORY, fact("step started", "b", 26, "read")]) == 1
 
-    def test_recovery_lasts_to_the_last_reclaimed_job(self) -> None:
-        outcome = judge(STORY, KILL, counts=(5, 5, 0), seconds=30.04)
-        assert outcome == Outcome(5, 5, 0, 1, 2, 0, 17.0, 30.04)
-        assert outcome.shortcomings() == []
-
-    def test_without_a_kill_there_is_no_recovery(self) -> None:
-        outcome = judge(STORY, None, counts=(5, 5, 0), seconds=1)
-        assert (outcome.workers_killed, outcome.reclaimed, outcome.recovery_seconds) == (0, 0, None)
-
     @pytest.mark.parametrize(
         ("change", "reason"),
         [
-            ({"failed": 2, "completed": 3}, "2 jobs failed"),
-            ({"completed": 4}, "1 jobs did not end"),
+            ({"failed": 2, "completed": 3}, "2 of 5 runs failed"),
+            ({"completed": 4}, "1 of 5 runs did not end"),
             ({"steps_repeated": 1}, "1 finished steps were repeated"),
-            ({"workers_killed": 0}, "no worker was killed"),
+            ({"workers_killed": 0}, "no worker was killed in the middle"),
             ({"reclaimed": 0, "recovery_seconds": None}, "started again elsewhere"),
             ({"recovery_seconds": 20.1}, "recovery took 20.1 s, above 20 s"),
+            ({"webhooks_verified": 4}, "4 webhooks were verified, 5 were expected"),
+            ({"webhooks_refused": 1}, "1 webhooks had a bad signature"),
+            ({"history_rows": 4}, "the history has 4 ended runs"),
         ],
     )
     def test_each_broken_promise_is_a_reason(self, change: dict[str, Any], reason: str) -> None:
@@ -105,83 +116,66 @@ class TestCounting:
         assert GOOD.shortcomings() == []
 
 
-class TestDiscovery:
-    def test_takes_text_and_says_what_it_left_out(self, tmp_path: Path) -> None:
-        files: dict[str, Any] = {
-            "b.md": "Text.",
-            "a/deep.txt": "Text.",
-            "code.py": "'''Text.'''",
-            "empty.txt": "",
-            "picture.png": b"\x89PNG\x00",
-            "huge.txt": b"x" * (LARGEST_BYTES + 1),
-            "demo-report.md": "old",
-            "out.md": "this run's",
-            **{f"{folder}/hidden.md": "no" for folder in (".git", ".venv", "__pycache__", "x.egg-info")},
-            "env/pyvenv.cfg": "",
-            "env/hidden.md": "no",
-            "cache/CACHEDIR.TAG": "",
-            "cache/hidden.md": "no",
+class TestGoals:
+    def test_goals_come_in_their_order_with_their_context(self, tmp_path: Path) -> None:
+        lines = '{"goal": "One."}\n\n{"goal": "Two.", "context": {"folder": "notes"}}\n'
+        path = written(tmp_path, {"goals.jsonl": lines}) / "goals.jsonl"
+        assert read_goals(path) == [Goal("One."), Goal("Two.", {"folder": "notes"})]
+
+    def test_the_examples_are_goals_that_are_understood(self) -> None:
+        goals = read_goals(examples_folder() / "goals.jsonl")
+        assert len(goals) >= 10
+        assert any(LARGE_NAME in goal.text for goal in goals)
+        for goal in goals:
+            assert understand(goal.text)
+
+    def test_what_is_not_text_is_refused(self, tmp_path: Path) -> None:
+        path = written(tmp_path, {"goals.jsonl": b"\xff\xfe\x00"}) / "goals.jsonl"
+        with pytest.raises(ConfigurationError, match="not UTF-8"):
+            read_goals(path)
+
+
+class TestLibrary:
+    def test_lays_out_a_copy_and_one_large_text(self, tmp_path: Path) -> None:
+        texts = written(tmp_path / "texts", {"a.md": "One two.\n", "b/c.txt": "Three.\n", ".git/x": "no"})
+        library = lay_out(texts, tmp_path / "copy")
+        assert (library.count, library.size_bytes) == (2, 16)
+        names = sorted(
+            path.relative_to(library.folder).as_posix()
+            for path in library.folder.rglob("*")
+            if path.is_file()
+        )
+        assert names == ["a.md", LARGE_NAME, "b/c.txt"]
+        large = (library.folder / LARGE_NAME).stat().st_size
+        assert LARGE_BYTES - 100 <= large < MOST_READ_BYTES
+        assert sorted(path.name for path in texts.iterdir()) == [".git", "a.md", "b"]
+
+    def test_the_examples_are_texts_of_some_size(self, tmp_path: Path) -> None:
+        library = lay_out(examples_folder() / "texts", tmp_path / "copy")
+        assert library.count >= 8
+        assert library.size_bytes > 20_000
+
+
+class TestReceiver:
+    async def test_believes_only_what_is_signed(self) -> None:
+        body = b'{"event": "run.completed", "run_id": "r1"}'
+        now = datetime.now(UTC)
+        good = {
+            "webhook-id": "wh:r1",
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": Webhook(SECRET).sign("wh:r1", now, body.decode()),
         }
-        folder = written(tmp_path, files)
-        (folder / "link.md").symlink_to(folder / "b.md")
-        found = find_documents(folder, leave_out=folder / "out.md", most_files=10)
-        assert [each.name for each in found.documents] == ["b.md", "code.py", "a/deep.txt"]
-        assert found.skipped == {"empty": 1, "binary": 1, "above 8 MiB": 1}
-
-    def test_counts_what_is_above_the_limit(self, tmp_path: Path) -> None:
-        folder = written(tmp_path, {f"{number}.md": "Text." for number in range(5)})
-        found = find_documents(folder, leave_out=folder / "out.md", most_files=2)
-        assert [each.name for each in found.documents] == ["0.md", "1.md"]
-        assert found.skipped == {"above the first 2": 3}
-
-    def test_a_large_document_has_prose(self, tmp_path: Path) -> None:
-        text = b"One more sentence of it. " * (LARGE_BYTES // 25 + 1)
-        folder = written(tmp_path, {"large.txt": text, "large.json": text, "small.txt": "Text."})
-        found = find_documents(folder, leave_out=folder / "out.md", most_files=10)
-        assert [each.name for each in found.documents if each.is_large] == ["large.txt"]
-
-    def test_makes_a_large_text_of_the_folders_prose(self, tmp_path: Path) -> None:
-        folder = written(tmp_path / "in", {"a.md": "# Title\n\nThe gate opens. [link](x.md)\n\n    code"})
-        found = find_documents(folder, leave_out=folder / "out.md", most_files=10)
-        large = write_large_text(found.documents, tmp_path)
-        assert large.is_large
-        assert LARGE_TEXT_BYTES <= large.size_bytes < LARGE_TEXT_BYTES * 1.01
-        assert large.path.read_text()[:40] == "Title\n\nThe gate opens. link\n\nTitle\n\nThe "
-
-    def test_a_folder_without_a_sentence_gets_one(self, tmp_path: Path) -> None:
-        folder = written(tmp_path / "in", {"a.json": "{}"})
-        found = find_documents(folder, leave_out=folder / "out.md", most_files=10)
-        assert write_large_text(found.documents, tmp_path).is_large
-
-
-class TestReport:
-    def test_totals_leave_out_what_the_demo_made_and_text_is_escaped(self, tmp_path: Path) -> None:
-        def result(name: str, words: int) -> dict[str, Any]:
-            dangling = {"target": "a|b.md", "line": 3, "reason": "no such file"}
-            return {
-                "name": name,
-                "digest": "d",
-                "words": words,
-                "summary": {"considered": 1, "sentences": ["A <b>bold</b> *claim*."]},
-                "key_words": ["water gate"],
-                "links": {"local": 2, "web": 1, "dangling_count": 4, "dangling": [dangling]},
-            }
-
-        results = [result("a.md", 10), result("big.txt", 1000), {"name": "b", "digest": None, "bytes": 3}]
-        path = tmp_path / "report.md"
-        totals = write_report(path, results, {"folder": "docs", "generated": "big.txt", "killed": "Told."})
-        assert totals == {
-            "documents": 1,
-            "not_text": 1,
-            "words": 10,
-            "sentences_considered": 1,
-            "local_links": 2,
-            "web_links": 1,
-            "dangling_links": 4,
-        }
-        page = path.read_text()
-        assert "| a.md | 3 | a\\|b.md | no such file |" in page
-        assert "> A \\<b\\>bold\\</b\\> \\*claim\\*." in page
-        assert "Told." in page
-        assert "water gate (1)" in page
-        assert list(tmp_path.iterdir()) == [path]
+        async with Receiver() as receiver, aiohttp.ClientSession() as session:
+            before = await session.post(receiver.url, data=body, headers=good)
+            receiver.trust(SECRET)
+            answers = [
+                await session.post(receiver.url, data=body, headers=good),
+                await session.post(receiver.url, data=body, headers=good),
+                await session.post(receiver.url, data=body + b" ", headers=good),
+                await session.post(receiver.url, data=body),
+            ]
+            assert before.status == 401
+            assert [one.status for one in answers] == [204, 204, 401, 401]
+            assert receiver.verified == {"r1": "run.completed"}
+            assert receiver.deliveries == {"wh:r1": 2}
+            assert receiver.refused == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import ValidationError
 
@@ -67,10 +68,13 @@ async def act(
 async def _read(request: Request) -> ActRequest:
     body = await request.body()
     try:
-        return ActRequest.model_validate_json(body)
+        # Strict JSON: NaN, which other readers let pass, would be stored as null.
+        said = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RefusedError(400, f"the body is not JSON: {error}") from None
+    try:
+        return ActRequest.model_validate(said)
     except ValidationError as error:
-        if any(problem["type"] == "json_invalid" for problem in error.errors()):
-            raise RefusedError(400, f"the body is not JSON: {explain(error)}") from None
         raise RefusedError(422, explain(error)) from None
 
 

@@ -73,6 +73,9 @@ class Play:
         self._watch = Watch(self._client, runs)
         self._view.say(f"{len(runs)} goals are submitted over HTTP, to be told of by webhook.")
         await self._until_all_ended()
+        for status in self._watch.statuses.values():
+            if status.status != "completed":
+                self._view.say(f"“{self._title(status.run_id)}” {status.status}: {status.error}", "red")
         rows = await self._until_all_told(actor)
         self._take(self._ledger.refresh())
         return self._outcome(rows)
