@@ -6,6 +6,7 @@ import asyncio
 import os
 import shlex
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ async def _develop(options: DevOptions) -> None:
         database_url=settings.database_url,
     )
     with _stop_signals() as stopping:
-        async with running_stack(plan, _tell, _echo) as stack:
+        async with running_stack(plan, _tell, _echo, variables=_log_format()) as stack:
             if await _comes_up(stack, stopping):
                 stack.supervisor.keep_alive()
                 _welcome(stack)
@@ -147,6 +148,13 @@ def _welcome(stack: Stack) -> None:
         "Ready. Ctrl-C stops everything.",
     ]
     typer.echo("\n".join(lines))
+
+
+def _log_format() -> dict[str, str]:
+    """Services write to a pipe; what their lines look like depends on where those end up."""
+    from penstock.observe.logging import FORMAT_VARIABLE
+
+    return {FORMAT_VARIABLE: "text"} if sys.stderr.isatty() else {}
 
 
 def _tell(text: str) -> None:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 import structlog
+
+FORMAT_VARIABLE = "PENSTOCK_LOG_FORMAT"
 
 
 def configure(level: str = "INFO", *, as_json: bool | None = None) -> None:
     """Send all logs to standard error at ``level``; JSON lines unless that is a terminal.
 
+    ``PENSTOCK_LOG_FORMAT`` set to ``json`` or ``text`` decides otherwise.
+
     Called by the command line only: a library leaves logging to its user.
     """
-    json_lines = not sys.stderr.isatty() if as_json is None else as_json
+    chosen = {"json": True, "text": False}.get(os.environ.get(FORMAT_VARIABLE, "").lower())
+    preferred = not sys.stderr.isatty() if chosen is None else chosen
+    json_lines = preferred if as_json is None else as_json
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
