@@ -93,7 +93,7 @@ class Books:
         self.counts["failed"] += 1
         self.drifted |= counted_as != job.status
         if job.damage == "type":
-            job.recorded = False
+            job.recorded, job.last_event = False, None
         else:
             self.remove_message(job.message)
         job.attempt, job.crashes, job.releases, job.lease = 0, 0, 0, None

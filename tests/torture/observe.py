@@ -109,9 +109,9 @@ def compare(queue: Queue, seen: Snapshot) -> None:
         mirrored = {message.id for message in queue.lanes[lane] if message.delivered}
         missing = mirrored - seen.delivered.get(lane, set())
         assert not missing, f"{lane}: {missing} were delivered and are not pending in the group"
-    assert seen.leases == queue.leases, "leases"
-    assert seen.scheduled == queue.scheduled, "scheduled"
-    assert seen.index == queue.index, "index"
+    assert seen.leases == queue.leases, f"leases: {seen.leases}, expected {queue.leases}"
+    assert seen.scheduled == queue.scheduled, f"scheduled: {seen.scheduled}, expected {queue.scheduled}"
+    assert seen.index == queue.index, f"index: {seen.index}, expected {queue.index}"
     assert seen.counts == {status: count for status, count in queue.counts.items() if count}, "counts"
     assert seen.letters == queue.letters, "dead letters"
     queue.adopt_order(seen.events)

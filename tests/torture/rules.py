@@ -20,6 +20,7 @@ delays = st.sampled_from([0, 0, 0, 1_000, 60_000])
 kinds = st.sampled_from(["complete", "fail", "retry", "cancel", "release", "defer", "lapse"])
 step_names = st.sampled_from(["read", "think", "write", "check"])
 counts = st.integers(1, 4)
+damages = st.sampled_from(["attempt", "status", "type"])
 DAY_MS = 86_400_000
 MANY_CLAIMS = 12
 
@@ -174,7 +175,7 @@ class PlainRules(QueueMachineBase):
         model_upkeep.sweep(self.queue, self.now, self.history_read, SILENT_WORKER_MS)
         self.check()
 
-    @rule(picked=ids, damage=st.sampled_from(["attempt", "status", "type"]))
+    @rule(picked=ids, damage=damages)
     def hash_is_damaged(self, picked: str, damage: str) -> None:
         job = self.queue.jobs.get(picked)
         if job is None or job.ended or any(other.damage for other in self.queue.jobs.values()):
@@ -190,12 +191,14 @@ class PlainRules(QueueMachineBase):
             await cast("Any", self.client.hset(key, damage, "nonsense"))
 
     @precondition(lambda self: model_upkeep.books_balance(self.queue))
-    @rule(picked=ids)
-    def place_is_lost(self, picked: str) -> None:
+    @rule(picked=ids, with_groups=st.booleans())
+    def place_is_lost(self, picked: str, with_groups: bool) -> None:
         """Something outside removed a job from where it stood; the auditor puts it back."""
         job = self.queue.jobs.get(picked)
         if job is None or job.ended or job.damage:
             return
+        if with_groups:
+            self.groups_are_destroyed()
         self.run(self._lose_place(job))
         self.janitor_sweeps()
 

@@ -5,7 +5,8 @@ from hypothesis.stateful import precondition, rule
 
 from penstock.core.outcomes import Claimed, OutcomeKind
 from tests.torture.machine import TIMINGS, SimulatedWorker
-from tests.torture.rules import PlainRules, counts, delays, kinds, picks, step_names, workers
+from tests.torture.model_parts import SUSPECT_CRASHES
+from tests.torture.rules import PlainRules, counts, damages, delays, ids, kinds, picks, step_names, workers
 
 
 class QueueMachine(PlainRules):
@@ -118,3 +119,48 @@ class QueueMachine(PlainRules):
         for name in [*names, *names]:
             self.serial += 1
             self._store_step(claimed.id, claimed.lease, name, f"result {self.serial}".encode())
+
+    @rule(picked=ids, damage=damages, name=workers)
+    def damaged_job_is_met(self, picked: str, damage: str, name: str) -> None:
+        """By its holder's settling, by the promoter, or by a claim."""
+        lease = next((claimed.lease for _, claimed in self.holders() if claimed.id == picked), None)
+        self.hash_is_damaged(picked, damage)
+        if lease is not None:
+            self._settle([(picked, lease)], "complete", 0, large=False)
+        self.clock.advance(seconds=60)
+        self.promotes()
+        self.claim(self.workers[name], 4)
+
+    @precondition(lambda self: self.holders())
+    @rule(pick=picks, kind=st.sampled_from(["complete", "fail"]), reads=st.booleans(), large=st.booleans())
+    def job_ends_and_is_forgotten(self, pick: int, kind: OutcomeKind, reads: bool, large: bool) -> None:
+        """With everything it had, once its time is over and history has read of its end."""
+        holders = self.holders()
+        worker, claimed = holders[pick % len(holders)]
+        del worker.held[claimed.id]
+        self._store_step(claimed.id, claimed.lease, "last")
+        self._settle([(claimed.id, claimed.lease)], kind, 0, large=large)
+        if reads:
+            self.history_reads(1_000)
+        self.clock.advance(days=1, seconds=0.001)
+        self.janitor_sweeps()
+        self.janitor_sweeps()
+
+    @rule(name=workers, by=workers, count=st.integers(2, 4), times=st.integers(2, 5), kind=kinds)
+    def jobs_kill_their_worker(self, name: str, by: str, count: int, times: int, kind: OutcomeKind) -> None:
+        """Again and again, until they are suspects or dead letters; then others meet them one by one."""
+        for _ in range(times):
+            self.claim(self.workers[name], count)
+            self.dies(name, 3)
+            self.starts_anew(name)
+            self.dies("nobody", 3)
+        worker = self.workers[by]
+        for _ in range(2):
+            self.claim(worker, count)
+        for claimed in list(worker.held.values()):
+            if claimed.crashes >= SUSPECT_CRASHES:
+                del worker.held[claimed.id]
+                self._settle([(claimed.id, claimed.lease)], kind, 1_000, large=False)
+        self.clock.advance(seconds=1)
+        self.promotes()
+        self.claim(worker, count)
