@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from penstock.runs.history import HistoryReader, RunRecord
-from penstock.runs.status import run_status
-
 from penstock.core.job import Job
 from penstock.core.settings import ServiceSettings
+from penstock.runs.history import HistoryReader, RunRecord
 from penstock.runs.requests import RunRequest, run_job
+from penstock.runs.status import run_status
 from penstock.store.streams import RedisStreamsQueue
 
 MOST_WHILE_RUNNING = 95
