@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from penstock.executors.debate import DebateWorker as DebateWorker
     from penstock.executors.debate import create_debate_job as create_debate_job
     from penstock.executors.debate import get_debate_payload as get_debate_payload
+    from penstock.executors.durable import durable as durable
     from penstock.observe.tracing import inject_trace_context as inject_trace_context
     from penstock.observe.tracing import traced_job as traced_job
     from penstock.store.status import JobStatusTracker as JobStatusTracker
@@ -76,6 +77,7 @@ _HOMES = {
     "create_debate_job": "executors.debate",
     "create_redis_queue": "store.streams",
     "enqueue_webhook_delivery": "webhooks.worker",
+    "durable": "executors.durable",
     "get_debate_payload": "executors.debate",
     "get_queue_config": "core.config",
     "in_process": "worker.handlers",
@@ -113,6 +115,7 @@ __all__ = [
     "Worker",
     "create_debate_job",
     "create_redis_queue",
+    "durable",
     "enqueue_webhook_delivery",
     "get_debate_payload",
     "get_queue_config",

@@ -35,6 +35,7 @@ NAMES = [
     "Worker",
     "create_debate_job",
     "create_redis_queue",
+    "durable",
     "enqueue_webhook_delivery",
     "get_debate_payload",
     "get_queue_config",
