@@ -67,6 +67,8 @@ async def test_a_lost_reply_to_a_caller(make_queue: MakeQueue, proxy: FaultProxy
     # Never sent again by the client itself.
     assert (await direct.get_queue_stats())["pending"] == (0 if fault == "cut_before" else JOBS)
     assert await queue.enqueue_many([Job({}, id=job_id) for job_id in ids]) == ids
+    stats = await direct.get_queue_stats()
+    assert (stats["pending"], stats["stream_length"]) == (JOBS, JOBS)
     ran: Counter[str] = Counter()
 
     async def handler(ctx: JobContext) -> None:

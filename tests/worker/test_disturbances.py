@@ -101,6 +101,29 @@ async def _patiently(act: Callable[[], Awaitable[Any]]) -> None:
     await until(done)
 
 
+async def test_a_group_made_again_leaves_running_jobs_their_messages(
+    make_queue: MakeQueue, server: Server
+) -> None:
+    """It starts from the beginning, where the messages of running jobs stand: they are not leftovers."""
+    queue = await make_queue(timings=FAST)
+    began, go_on = asyncio.Event(), asyncio.Event()
+
+    async def handler(ctx: JobContext) -> None:
+        if ctx.payload == "wait":
+            began.set()
+            await go_on.wait()
+
+    async with running(Worker(queue, handler)):
+        await queue.enqueue(Job("wait", id="running"))
+        await began.wait()
+        await destroy_group(server, queue)
+        await completed(queue, [await queue.enqueue(Job("go", id="quick"))])
+        assert (await queue.get_queue_stats())["stream_length"] == 1
+        go_on.set()
+        await completed(queue, ["running"])
+        assert (await queue.get_queue_stats())["stream_length"] == 0
+
+
 async def test_a_flushed_server_is_filled_again(make_queue: MakeQueue, server: Server) -> None:
     queue = await make_queue(timings=FAST)
     began, told = asyncio.Event(), asyncio.Event()

@@ -138,7 +138,7 @@ async def test_a_stop_while_it_starts_is_heard(make_queue: MakeQueue) -> None:
 @pytest.mark.usefixtures("valkey")
 async def test_a_cancelled_start_releases_what_runs(make_queue: MakeQueue) -> None:
     queue = await make_queue(timings=FAST)
-    task = asyncio.create_task(Worker(queue, endless).start())
+    task = asyncio.create_task(Worker(queue, endless, grace_seconds=600).start())
     await queue.enqueue(Job({}, id="job"))
     await has_status(queue, "job", JobStatus.PROCESSING)
     task.cancel()
