@@ -52,10 +52,10 @@ async def test_jobs_in_flight_at_sigterm_finish_or_are_released(
 
     never.touch()
     await workers.start(concurrency=5)
-    await completed(queue, [*held, *behind])
-    order = [entry["job"] for entry in ledger.entries("start")[50:]]
-    assert set(order[:25]) == set(held)
-    assert {job.attempts for job in (await completed(queue, held)).values()} == {1}
+    jobs_by_id = await completed(queue, [*held, *behind])
+    claimed_at = {job_id: job.started_at or 0.0 for job_id, job in jobs_by_id.items()}
+    assert max(claimed_at[job_id] for job_id in held) <= min(claimed_at[job_id] for job_id in behind)
+    assert {jobs_by_id[job_id].attempts for job_id in held} == {1}
     assert starts(ledger) == dict.fromkeys(finishing, 1) | dict.fromkeys(held, 2) | dict.fromkeys(behind, 1)
 
 
