@@ -18,7 +18,8 @@ picks = st.integers(0, 30)
 lanes = st.sampled_from(["normal", "normal", "high", "low"])
 delays = st.sampled_from([0, 0, 0, 1_000, 60_000])
 kinds = st.sampled_from(["complete", "fail", "retry", "cancel", "release", "defer", "lapse"])
-step_names = st.sampled_from(["read", "think", "write", "check"])
+STEP_NAMES = ["read", "think", "write", "check"]
+step_names = st.sampled_from(STEP_NAMES)
 counts = st.integers(1, 4)
 damages = st.sampled_from(["attempt", "status", "type"])
 DAY_MS = 86_400_000
@@ -175,13 +176,19 @@ class PlainRules(QueueMachineBase):
         model_upkeep.sweep(self.queue, self.now, self.history_read, SILENT_WORKER_MS)
         self.check()
 
-    @rule(picked=ids, damage=damages)
-    def hash_is_damaged(self, picked: str, damage: str) -> None:
-        job = self.queue.jobs.get(picked)
-        if job is None or job.ended or any(other.damage for other in self.queue.jobs.values()):
+    @rule(pick=picks, damage=damages)
+    def hash_is_damaged(self, pick: int, damage: str) -> None:
+        job = self._unended(pick)
+        if job is None or any(other.damage for other in self.queue.jobs.values()):
             return
         self.run(self._damage(job, damage))
         job.damage = damage
+
+    def _unended(self, pick: int) -> ModelJob | None:
+        """A job that has not ended; half of the picks one that waits, if there is one."""
+        jobs = [job for job in self.queue.jobs.values() if not job.ended]
+        jobs = [job for job in jobs if pick % 2 and job.status != "processing"] or jobs
+        return jobs[pick % len(jobs)] if jobs else None
 
     async def _damage(self, job: ModelJob, damage: str) -> None:
         key = self.keys.job + job.id
@@ -191,11 +198,11 @@ class PlainRules(QueueMachineBase):
             await cast("Any", self.client.hset(key, damage, "nonsense"))
 
     @precondition(lambda self: model_upkeep.books_balance(self.queue))
-    @rule(picked=ids, with_groups=st.booleans())
-    def place_is_lost(self, picked: str, with_groups: bool) -> None:
+    @rule(pick=picks, with_groups=st.booleans())
+    def place_is_lost(self, pick: int, with_groups: bool) -> None:
         """Something outside removed a job from where it stood; the auditor puts it back."""
-        job = self.queue.jobs.get(picked)
-        if job is None or job.ended or job.damage:
+        job = self._unended(pick)
+        if job is None or job.damage:
             return
         if with_groups:
             self.groups_are_destroyed()

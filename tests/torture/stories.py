@@ -6,7 +6,17 @@ from hypothesis.stateful import precondition, rule
 from penstock.core.outcomes import Claimed, OutcomeKind
 from tests.torture.machine import TIMINGS, SimulatedWorker
 from tests.torture.model_parts import SUSPECT_CRASHES
-from tests.torture.rules import PlainRules, counts, damages, delays, ids, kinds, picks, step_names, workers
+from tests.torture.rules import (
+    STEP_NAMES,
+    PlainRules,
+    counts,
+    damages,
+    delays,
+    kinds,
+    picks,
+    step_names,
+    workers,
+)
 
 
 class QueueMachine(PlainRules):
@@ -111,22 +121,22 @@ class QueueMachine(PlainRules):
         self._settle([(claimed.id, claimed.lease)], kind, 1_000, large=False)
 
     @precondition(lambda self: self.holders())
-    @rule(pick=picks, names=st.lists(step_names, min_size=1, max_size=4))
-    def goes_through_its_steps(self, pick: int, names: list[str]) -> None:
+    @rule(pick=picks, names=st.permutations(STEP_NAMES), most=st.sampled_from([1, len(STEP_NAMES)]))
+    def goes_through_its_steps(self, pick: int, names: list[str], most: int) -> None:
         """Each is stored, and stored again with another result, as after a lost reply."""
         holders = self.holders()
         claimed = holders[pick % len(holders)][1]
-        for name in [*names, *names]:
+        for name in [*names[:most], *names[:most]]:
             self.serial += 1
             self._store_step(claimed.id, claimed.lease, name, f"result {self.serial}".encode())
 
-    @rule(picked=ids, damage=damages, name=workers)
-    def damaged_job_is_met(self, picked: str, damage: str, name: str) -> None:
+    @rule(pick=picks, damage=damages, name=workers, settles=st.booleans())
+    def damaged_job_is_met(self, pick: int, damage: str, name: str, settles: bool) -> None:
         """By its holder's settling, by the promoter, or by a claim."""
-        lease = next((claimed.lease for _, claimed in self.holders() if claimed.id == picked), None)
-        self.hash_is_damaged(picked, damage)
-        if lease is not None:
-            self._settle([(picked, lease)], "complete", 0, large=False)
+        self.hash_is_damaged(pick, damage)
+        for _, claimed in self.holders():
+            if settles and claimed.id in self.queue.jobs and self.queue.jobs[claimed.id].damage:
+                self._settle([(claimed.id, claimed.lease)], "complete", 0, large=False)
         self.clock.advance(seconds=60)
         self.promotes()
         self.claim(self.workers[name], 4)
@@ -146,14 +156,21 @@ class QueueMachine(PlainRules):
         self.janitor_sweeps()
         self.janitor_sweeps()
 
-    @rule(name=workers, by=workers, count=st.integers(2, 4), times=st.integers(2, 5), kind=kinds)
-    def jobs_kill_their_worker(self, name: str, by: str, count: int, times: int, kind: OutcomeKind) -> None:
+    @rule(
+        name=workers, by=workers, count=st.integers(2, 4), times=st.integers(2, 5), kind=kinds,
+        reclaimed=st.booleans(),
+    )  # fmt: skip
+    def jobs_kill_their_worker(
+        self, name: str, by: str, count: int, times: int, kind: OutcomeKind, reclaimed: bool
+    ) -> None:
         """Again and again, until they are suspects or dead letters; then others meet them one by one."""
         for _ in range(times):
             self.claim(self.workers[name], count)
             self.dies(name, 3)
             self.starts_anew(name)
             self.dies("nobody", 3)
+            if reclaimed:
+                self.reclaims(0)
         worker = self.workers[by]
         for _ in range(2):
             self.claim(worker, count)
@@ -164,3 +181,13 @@ class QueueMachine(PlainRules):
         self.clock.advance(seconds=1)
         self.promotes()
         self.claim(worker, count)
+
+    @precondition(lambda self: self.holders())
+    @rule(pick=picks, kind=st.sampled_from(["retry", "defer"]))
+    def is_cancelled_while_it_waits(self, pick: int, kind: OutcomeKind) -> None:
+        """For its next attempt; nobody is at work on it, so it ends at once."""
+        holders = self.holders()
+        worker, claimed = holders[pick % len(holders)]
+        del worker.held[claimed.id]
+        self._settle([(claimed.id, claimed.lease)], kind, 1_000, large=False)
+        self.cancels([claimed.id])

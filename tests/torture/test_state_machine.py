@@ -51,7 +51,7 @@ def test_long_search_covers_every_transition(
     fleet: ServerFleet, server_version: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     EDGES.clear()
-    examples = int(os.environ.get("PENSTOCK_TORTURE_EXAMPLES", "300"))
+    examples = int(os.environ.get("PENSTOCK_TORTURE_EXAMPLES", "200"))
     server = fleet.shared(server_version)
     search(server.url, settings(max_examples=examples, stateful_step_count=80, **UNHURRIED))  # type: ignore[arg-type]
     with capsys.disabled():
