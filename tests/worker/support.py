@@ -173,3 +173,13 @@ def command_of(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
     except OSError:
         return ""
+
+
+async def file_there(path: Path) -> bool:
+    """Whether another process has written the file."""
+    return path.exists() and path.stat().st_size > 0  # noqa: ASYNC240 - one look
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there."""
+    return command_of(pid) != ""
