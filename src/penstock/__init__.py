@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penstock.core.clock import ManualClock as ManualClock
-    from penstock.core.config import LeaseTimings as LeaseTimings
     from penstock.core.config import QueueConfig as QueueConfig
     from penstock.core.config import get_queue_config as get_queue_config
     from penstock.core.config import set_queue_config as set_queue_config
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from penstock.core.queue import JobQueue as JobQueue
     from penstock.core.retry import RetryPolicy as RetryPolicy
     from penstock.core.retry import is_retryable_error as is_retryable_error
+    from penstock.core.timings import LeaseTimings as LeaseTimings
     from penstock.executors.debate import DebateJobPayload as DebateJobPayload
     from penstock.executors.debate import DebateResult as DebateResult
     from penstock.executors.debate import DebateWorker as DebateWorker
@@ -60,7 +60,7 @@ _HOMES = {
     "JobStatus": "core.job",
     "JobStatusTracker": "store.status",
     "LeaseLostError": "core.errors",
-    "LeaseTimings": "core.config",
+    "LeaseTimings": "core.timings",
     "ManualClock": "core.clock",
     "PayloadTooLargeError": "core.errors",
     "PenstockError": "core.errors",

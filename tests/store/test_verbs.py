@@ -360,3 +360,8 @@ async def test_pages_of_many_jobs(make_scene: MakeScene, server: Server, make_cl
     tracker = JobStatusTracker(make_client(server, decode_responses=False), "q")
     listed = await tracker.list_jobs(JobStatus.PENDING, limit=1000)
     assert [job.id for job in listed] == [f"{number:03}" for number in range(250)]
+
+
+async def test_many_callers_at_once_are_no_outage(valkey: Server, make_queue: MakeQueue) -> None:
+    queue = await make_queue()
+    await asyncio.gather(*(queue.get_queue_stats() for _ in range(150)))

@@ -11,9 +11,10 @@ from redis.asyncio import Redis
 
 from penstock.core.acceptance import AcceptedJob, accept
 from penstock.core.clock import ManualClock
-from penstock.core.config import LeaseTimings, QueueConfig
+from penstock.core.config import QueueConfig
 from penstock.core.job import TRANSITIONS, Job, JobStatus
 from penstock.core.outcomes import Claim, Claimed
+from penstock.core.timings import LeaseTimings
 from penstock.store import engine as engine_module
 from penstock.store.connect import open_client
 from penstock.store.engine import BATCH, Engine

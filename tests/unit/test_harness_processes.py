@@ -78,6 +78,7 @@ async def test_worker_arguments_and_environment(
 ) -> None:
     package = guardian.directory("echo") / "penstock"
     package.mkdir()
+    (package / "__init__.py").touch()
     (package / "__main__.py").write_text(ECHO)
     worker = await processes.worker(
         "tests.nowhere:handlers",

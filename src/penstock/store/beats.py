@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from penstock.core.config import LeaseTimings
 from penstock.core.outcomes import Beat
+from penstock.core.timings import LeaseTimings
 from penstock.store.connect import open_portable, portable_connection, translated
 from penstock.store.engine import BATCH, Engine, read_beat, renewal
 from penstock.store.keys import QueueKeys

@@ -27,6 +27,8 @@ from penstock.store.connections import OWN_CONNECTIONS
 Client: TypeAlias = "Redis | RedisCluster"
 
 SOCKET_TIMEOUT_SECONDS = 10.0
+# Each waiting caller holds one: a limit of the client's own would look like an outage.
+MOST_CONNECTIONS = 100_000
 OLDEST_SERVER = (6, 2)
 _SCHEMES = ("redis", "rediss", "unix")
 # What a connection in another process needs; everything else in a pool is objects of this process.
@@ -60,7 +62,11 @@ def open_client(url: str, *, cluster: bool = False) -> Client:
             f"{hide_password(url)!r} is not a Redis URL: expected redis://[user:password@]host:port/db, "
             "rediss:// or unix://path"
         )
-    options: dict[str, Any] = {"protocol": 2, "socket_timeout": SOCKET_TIMEOUT_SECONDS}
+    options: dict[str, Any] = {
+        "protocol": 2,
+        "socket_timeout": SOCKET_TIMEOUT_SECONDS,
+        "max_connections": MOST_CONNECTIONS,
+    }
     try:
         if cluster:
             return RedisCluster.from_url(url, **options, retry=AsyncRetry(NoBackoff(), 0))

@@ -7,18 +7,22 @@ a job, in the order asked.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from redis.asyncio import RedisCluster
 from redis.exceptions import NoScriptError
 
-from penstock.core.acceptance import AcceptedJob
 from penstock.core.clock import Clock, ServerClock
-from penstock.core.config import LeaseTimings, QueueConfig
 from penstock.core.outcomes import Beat, Claim, Claimed, Outcome, SettleCode
+from penstock.core.timings import LeaseTimings
 from penstock.store.connect import Client, describe, longest_wait_seconds, translated
 from penstock.store.keys import QueueKeys
 from penstock.store.scripts import Script, load
+
+if TYPE_CHECKING:
+    # The heartbeat process imports this module and should start quickly.
+    from penstock.core.acceptance import AcceptedJob
+    from penstock.core.config import QueueConfig
 
 BATCH = 64
 BATCHES_TOGETHER = 4

@@ -7,8 +7,9 @@ from typing import Any, cast
 import redis
 
 from penstock.core.clock import Clock
-from penstock.core.config import LeaseTimings, QueueConfig
+from penstock.core.config import QueueConfig
 from penstock.core.names import check_queue_name
+from penstock.core.timings import LeaseTimings
 from penstock.store.connect import Client, check_server, translated
 from penstock.store.engine import Engine
 from penstock.store.keys import QueueKeys, registry

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from penstock.core.config import LeaseTimings, QueueConfig, get_queue_config
+from penstock.core.config import QueueConfig, get_queue_config
 from penstock.core.job import Job, JobStatus, parse_status
 from penstock.core.names import check_job_id, check_queue_name
+from penstock.core.timings import LeaseTimings
 from penstock.store.connect import Client, byte_client, translated
 from penstock.store.engine import Engine
 from penstock.store.keys import QueueKeys

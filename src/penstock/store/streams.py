@@ -12,13 +12,14 @@ from typing import Any
 from penstock.core.acceptance import AcceptedJob, accept, check_duration
 from penstock.core.clock import Clock
 from penstock.core.codec import decode, decode_spec, encode_result
-from penstock.core.config import LeaseTimings, QueueConfig, get_queue_config
+from penstock.core.config import QueueConfig, get_queue_config
 from penstock.core.errors import EventsBacklogError, InvalidJobError, NewerFormatError
 from penstock.core.job import Job, JobStatus
 from penstock.core.names import check_job_id, check_queue_name, check_worker_id, new_nonce
 from penstock.core.outcomes import Claim, Claimed, Outcome, OutcomeKind
 from penstock.core.queue import JobQueue
 from penstock.core.retry import RetryPolicy
+from penstock.core.timings import LeaseTimings
 from penstock.observe.tracing import current_trace
 from penstock.store.connect import Client, open_client, own_client
 from penstock.store.engine import BATCH, Engine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from penstock.core.config import LeaseTimings
+from penstock.core.timings import LeaseTimings
 
 #: Short enough that a run of half a minute sees many deaths, long enough for a busy machine.
 TIMINGS = LeaseTimings(beat_seconds=0.5, presumed_dead_seconds=2.0, stall_seconds=30.0)

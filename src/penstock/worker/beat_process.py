@@ -16,9 +16,9 @@ import time
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
-from penstock.core.config import LeaseTimings
 from penstock.core.errors import PenstockError
 from penstock.core.outcomes import Beat
+from penstock.core.timings import LeaseTimings
 from penstock.store.beats import BeatLine, open_beat_line
 from penstock.worker.beat_board import BeatBoard, HeldLease
 

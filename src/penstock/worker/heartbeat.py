@@ -17,8 +17,8 @@ from dataclasses import asdict
 from typing import Any
 
 from penstock.core.clock import Clock
-from penstock.core.config import LeaseTimings
 from penstock.core.errors import HeartbeatError, WorkerError, WorkerSupersededError
+from penstock.core.timings import LeaseTimings
 from penstock.worker.beat_board import BeatBoard, line
 from penstock.worker.holdings import Holdings
 

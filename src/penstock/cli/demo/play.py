@@ -20,8 +20,8 @@ from penstock.cli.demo.view import RunLine, Snapshot, View, shortened
 from penstock.cli.demo.watch import Watch, step_in_the_middle
 from penstock.cli.stack.readiness import check
 from penstock.cli.stack.stack import Stack
-from penstock.core.config import LeaseTimings
 from penstock.core.errors import WorkerError
+from penstock.core.timings import LeaseTimings
 from penstock.runs.history import HistoryReader
 
 LOOK_SECONDS: Final = 0.03
