@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from penstock.core.outcomes import Claimed, OutcomeKind
-from tests.torture.machine import TIMINGS, SimulatedWorker
+from tests.torture.machine import DEQUEUED_MS, TIMINGS, SimulatedWorker
 from tests.torture.model_parts import SUSPECT_CRASHES
 from tests.torture.rules import (
     STEP_NAMES,
@@ -33,6 +33,7 @@ class QueueMachine(PlainRules):
             del worker.held[claimed.id]
             self._settle([(claimed.id, claimed.lease)], kind, delay_ms, large=False)
             self._write_late(claimed.id, claimed.lease)
+        self.claim(worker, 1, again=True)
 
     @rule(name=workers)
     def starts_anew(self, name: str) -> None:
@@ -79,10 +80,13 @@ class QueueMachine(PlainRules):
         self._note_progress(job_id, lease)
         self._store_step(job_id, lease, step)
 
-    @rule(ms=st.sampled_from([TIMINGS.lease_ms + 1, 60_001, -60_000]), name=workers, by=workers, count=counts)
-    def server_is_away(self, ms: int, name: str, by: str, count: int) -> None:
+    @rule(
+        ms=st.sampled_from([TIMINGS.lease_ms + 1, DEQUEUED_MS + 1, -60_000]), name=workers, by=workers,
+        count=counts, unrenewed=st.booleans(),
+    )  # fmt: skip
+    def server_is_away(self, ms: int, name: str, by: str, count: int, unrenewed: bool) -> None:
         """Nobody can beat for a while, the clock may be another one, and the first call back is a claim."""
-        self.claim(self.workers[name], count)
+        self.claim(self.workers[name], count, unrenewed=unrenewed)
         self.clock.advance(seconds=ms / 1000)
         self.claim(self.workers[by], count)
         self.beat(self.workers[name])
@@ -157,7 +161,8 @@ class QueueMachine(PlainRules):
         self.janitor_sweeps()
 
     @rule(
-        name=workers, by=workers, count=st.integers(2, 4), times=st.integers(2, 5), kind=kinds,
+        name=workers, by=workers, count=st.integers(2, 4), times=st.integers(2, 5),
+        kind=st.one_of(st.just("retry"), kinds),
         reclaimed=st.booleans(),
     )  # fmt: skip
     def jobs_kill_their_worker(
