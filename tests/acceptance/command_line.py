@@ -76,3 +76,9 @@ def written(folder: Path, files: Mapping[str, Any]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else str(content).encode())
     return folder
+
+
+def tracebacks(output: str) -> list[str]:
+    """Each traceback in ``output``, with the lines that follow it."""
+    lines = output.splitlines()
+    return ["\n".join(lines[at : at + 40]) for at, line in enumerate(lines) if TRACEBACK in line]

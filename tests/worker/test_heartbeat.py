@@ -14,6 +14,7 @@ from penstock.worker.beat_board import HeldLease
 from penstock.worker.beat_process import StallWatch, to_blame
 from tests.conftest import MakeProxy, MakeQueue
 from tests.harness.ledger import Ledger
+from tests.harness.processes import ProcessStarter
 from tests.harness.servers import Server
 from tests.harness.waiting import Signal
 from tests.worker import jobs
@@ -250,3 +251,18 @@ async def test_thousands_of_lost_leases_are_told(make_queue: MakeQueue, valkey: 
         await changed.until(lambda: len(told) == 600, 20, lambda: f"{len(told)} told")
         await queue.enqueue(Job(id="next"))
         await changed.until(lambda: started[-1] == "next", 20, lambda: "the worker went on")
+
+
+async def test_a_message_to_a_dead_worker_ends_the_heartbeat_quietly(processes: ProcessStarter) -> None:
+    process = await processes.python(
+        "-c",
+        "import os, sys, threading\n"
+        "from penstock.worker.beat_process import Teller\n"
+        "reading, writing = os.pipe()\n"
+        "os.close(reading)\n"
+        "os.dup2(writing, sys.stdout.fileno())\n"
+        "Teller()(lost=[])\n"
+        "threading.Event().wait()\n",
+    )
+    assert await process.exited() == 0
+    assert process.stderr == []

@@ -153,9 +153,13 @@ class Teller:
         self._messages.put(message)
 
     def _write(self) -> None:
-        while True:
-            sys.stdout.write(json.dumps(self._messages.get()) + "\n")
-            sys.stdout.flush()
+        try:
+            while True:
+                sys.stdout.write(json.dumps(self._messages.get()) + "\n")
+                sys.stdout.flush()
+        except OSError:
+            # The worker has died while it was being told something: nobody is left to beat for.
+            os._exit(0)
 
 
 def _end_with_parent() -> None:
