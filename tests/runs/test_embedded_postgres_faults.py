@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from penstock.core.errors import ConfigurationError, EmbeddedServerError
 from penstock.runs.embedded import EmbeddedPostgres
 from penstock.runs.embedded.account import Account, account_for_root
 from penstock.runs.embedded.programs import find_programs, programs_for
+from tests.harness.ports import taken
 from tests.runs.postgres_support import connected, processes_in, servers_in
 from tests.store.embedded_support import NOBODY, made, mode_of
 
@@ -100,7 +100,7 @@ async def test_port_given_or_found(used_dir: Path) -> None:
         port = int(server.url.rpartition(":")[2].partition("/")[0])
         with pytest.raises(EmbeddedServerError, match=f"already runs on port {port}, not on 1234"):
             await EmbeddedPostgres(used_dir, port=1234).start()
-    with socket.create_server(("127.0.0.1", port)):
+    with await taken(port):
         with pytest.raises(
             EmbeddedServerError, match=f"Port {port} on 127.0.0.1 is taken by another program"
         ):

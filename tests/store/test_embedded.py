@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
-import socket
 import tempfile
 import threading
 from pathlib import Path
@@ -17,6 +15,7 @@ from redis import exceptions
 
 from penstock.core.errors import EmbeddedServerError
 from penstock.store.embedded import EmbeddedValkey, engine
+from tests.harness.ports import taken
 from tests.store.embedded_support import (
     NOBODY,
     User,
@@ -206,18 +205,6 @@ async def test_a_killed_server_is_started_again_with_its_data(data_dir: Path) ->
     assert servers_in(data_dir) == [pid]
     await first.stop()
     assert servers_in(data_dir) == []
-
-
-async def taken(port: int) -> socket.socket:
-    """Listen on a port, once whoever borrowed it for a connection of its own has given it back."""
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                return socket.create_server(("127.0.0.1", port))
-            except OSError as error:
-                if error.errno != errno.EADDRINUSE:
-                    raise
-            await asyncio.sleep(0.01)
 
 
 async def test_last_user_stops_a_server_that_came_back_on_another_port(data_dir: Path) -> None:
