@@ -47,7 +47,8 @@ def assert_shape(figures: dict[str, Any]) -> None:
         assert OF_BOTH | own <= set(system)
         assert set(system["drain"]) == {"1", "16", "100", "500"}
         measured = [system[figure] for figure in OF_BOTH - {"drain"}] + list(system["drain"].values())
-        assert all(value > 0 for value in measured), system
+        # So few jobs may be gone between two looks at the clock, which makes 0; a real run has enough.
+        assert all(value >= 0 for value in measured), system
     assert set(figures["ratios"]["drain"]) == {"1", "16", "100", "500"}
 
 
