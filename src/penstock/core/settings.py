@@ -145,10 +145,10 @@ class ServiceSettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Where values come from, first one first: code, environment, the older counts of retries."""
-        return init_settings, env_settings, _SeedRetries(settings_cls)
+        return init_settings, env_settings, _OlderRetryCounts(settings_cls)
 
 
-class _SeedRetries(PydanticBaseSettingsSource):
+class _OlderRetryCounts(PydanticBaseSettingsSource):
     """Attempts from the variables that count retries, where nothing else says them."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:

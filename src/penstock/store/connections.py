@@ -1,7 +1,7 @@
 """Our connections: commands are packed in C, and a cancellation while sending is never lost.
 
-A batch of 64 jobs is a command of several hundred arguments; hiredis packs them in a tenth of the
-time that the client library's own loop needs. The library sends under ``asyncio.wait_for``, which
+A batch of 64 jobs is a command of several hundred arguments; hiredis packs them in C, where the
+client library loops over each. The library sends under ``asyncio.wait_for``, which
 before Python 3.12 swallows a cancellation that arrives just as the sending ends.
 """
 
