@@ -2,12 +2,20 @@
 
 PenstockError
 ├── ConfigurationError            a setting is wrong                       (also ValueError)
-│   └── InvalidNameError          a queue, job or worker may not be called so
+│   ├── InvalidNameError          a queue, job or worker may not be called so
+│   └── InvalidScheduleError      a schedule's expression, zone or options cannot be kept
 ├── InvalidJobError               a job cannot be accepted                 (also ValueError)
 │   ├── PayloadNotSerializableError   it is not JSON                        (also TypeError)
 │   ├── PayloadTooLargeError      its JSON is above the limit
 │   ├── NewerFormatError          it was stored by a newer version of Penstock
+│   ├── MissingParentError        it waits for a job that is not kept
 │   └── EgressRefusedError        its webhook would go where webhooks may not go
+├── DuplicateJobError             a live job holds the same unique key
+├── JobNotFoundError              no queue keeps a job of this id           (also LookupError)
+├── JobFailedError                the job whose result is awaited failed
+├── JobCancelledError             the job whose result is awaited was cancelled
+├── DurabilityError               the server cannot promise that a job is on disk
+│   └── NotYetDurableError        it was not seen on disk in time; repeat it
 ├── QueueUnavailableError         the server does not answer; try again    (also ConnectionError)
 │   └── EventsBacklogError        history lags behind: recorded jobs are refused until it catches up
 ├── HistoryUnavailableError       PostgreSQL does not answer; try again    (also ConnectionError)
@@ -19,6 +27,8 @@ PenstockError
 ├── ModelRefusedError             a model's provider refused the request   (also ValueError)
 ├── GoalFailedError               an agent cannot reach its goal           (also ValueError)
 ├── LeaseLostError                this worker may no longer write for the job
+├── IdleTimeoutError              a handler gave no sign of life; try again (also TimeoutError)
+├── SignalTimeoutError            a signal did not come within its time
 ├── StepError                     a durable step cannot be taken
 │   ├── StepMismatchError         a stored step was made from other inputs
 │   ├── StepRepeatedError         one attempt used a step's name twice
@@ -37,6 +47,8 @@ PenstockError
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class PenstockError(Exception):
     """Base of every error that Penstock raises on purpose."""
@@ -48,6 +60,10 @@ class ConfigurationError(PenstockError, ValueError):
 
 class InvalidNameError(ConfigurationError):
     """A queue, job, worker or step name uses characters or a length that are not allowed."""
+
+
+class InvalidScheduleError(ConfigurationError):
+    """A schedule cannot be kept as it is: its cron expression, its time zone or an option is wrong."""
 
 
 class InvalidJobError(PenstockError, ValueError):
@@ -64,6 +80,44 @@ class PayloadTooLargeError(InvalidJobError):
 
 class NewerFormatError(InvalidJobError):
     """A stored job has a format that this version cannot read; a newer worker can."""
+
+
+class MissingParentError(InvalidJobError):
+    """A job was to wait for another one that is not kept; nothing was written."""
+
+
+class DuplicateJobError(PenstockError):
+    """A live job holds the same ``unique_key``, and the policy is to reject; nothing was written."""
+
+    def __init__(self, message: str, holder_id: str) -> None:
+        """``holder_id`` is the job that holds the key."""
+        super().__init__(message)
+        self.holder_id = holder_id
+
+
+class JobNotFoundError(PenstockError, LookupError):
+    """No queue in reach keeps a job of this id: it never was, or its retention is over."""
+
+
+class JobFailedError(PenstockError):
+    """The job whose result is awaited failed for good; the message has its error."""
+
+    def __init__(self, message: str, job: Any) -> None:
+        """``job`` is the ``Job`` as it ended."""
+        super().__init__(message)
+        self.job = job
+
+
+class JobCancelledError(PenstockError):
+    """The job whose result is awaited was cancelled."""
+
+
+class DurabilityError(PenstockError):
+    """The server cannot promise that a job is on disk, and says why; nothing was written."""
+
+
+class NotYetDurableError(DurabilityError):
+    """The job was not seen on disk in time: it may be kept or not, and repeating the call is safe."""
 
 
 class EgressRefusedError(InvalidJobError):
@@ -121,6 +175,14 @@ class GoalFailedError(PenstockError, ValueError):
 
 class LeaseLostError(PenstockError):
     """The job was given to another worker, cancelled or removed; this attempt must stop."""
+
+
+class IdleTimeoutError(PenstockError, TimeoutError):
+    """A handler reported no progress, event, step or usage for its ``idle_timeout_seconds``."""
+
+
+class SignalTimeoutError(PenstockError):
+    """A signal did not come in time. Not retried: the job would find the same deadline passed."""
 
 
 class StepError(PenstockError, ValueError):

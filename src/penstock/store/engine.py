@@ -7,7 +7,7 @@ a job, in the order asked.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from redis.asyncio import RedisCluster
 from redis.exceptions import NoScriptError
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     # The heartbeat process imports this module and should start quickly.
     from penstock.core.acceptance import AcceptedJob
     from penstock.core.config import QueueConfig
+
+#: Milliseconds until a job is ready: one for all jobs of a call, or one for each.
+Delay: TypeAlias = "int | Sequence[int]"
 
 BATCH = 64
 BATCHES_TOGETHER = 4
@@ -56,38 +59,41 @@ class Engine:
         """TTL of a finished job's keys: a day more than the retention, as the backstop behind the janitor."""
         return self.config.ttl_ms + BACKSTOP_MS
 
-    async def enqueue(self, jobs: Sequence[AcceptedJob], delay_ms: int = 0) -> list[str]:
-        """Accept jobs: ``ok``, ``kept`` or ``backlog`` for each."""
+    async def enqueue(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> list[str]:
+        """Accept jobs, after one delay or each after its own: ``ok``, ``kept`` or ``backlog`` for each."""
         once = {"max_events": self.config.max_events}
         return _texts(await self._call("enqueue", once, _entries(jobs, delay_ms)))
 
-    async def enqueue_in_order(self, jobs: Sequence[AcceptedJob], delay_ms: int = 0) -> list[str]:
+    async def enqueue_in_order(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> list[str]:
         """Accept any number of jobs, which keep their order: ``ok``, ``kept`` or ``backlog`` for each.
 
         Several batches share a round trip, and one connection: two would overtake each other.
         """
-        batches = [jobs[at : at + BATCH] for at in range(0, len(jobs), BATCH)]
+        batches = [
+            (jobs[at : at + BATCH], delay_ms if isinstance(delay_ms, int) else delay_ms[at : at + BATCH])
+            for at in range(0, len(jobs), BATCH)
+        ]
         # The first batch goes alone, which also loads the script.
-        codes = [code for batch in batches[:1] for code in await self.enqueue(batch, delay_ms)]
+        codes = [code for batch, delay in batches[:1] for code in await self.enqueue(batch, delay)]
         together = 1 if isinstance(self.client, RedisCluster) else BATCHES_TOGETHER
         for at in range(1, len(batches), together):
-            codes += await self._enqueue_together(batches[at : at + together], delay_ms)
+            codes += await self._enqueue_together(batches[at : at + together])
         return codes
 
-    async def _enqueue_together(self, batches: Sequence[Sequence[AcceptedJob]], delay_ms: int) -> list[str]:
+    async def _enqueue_together(self, batches: Sequence[tuple[Sequence[AcceptedJob], Delay]]) -> list[str]:
         if len(batches) == 1:
-            return await self.enqueue(batches[0], delay_ms)
+            return await self.enqueue(*batches[0])
         send, script, keys = self._registered["enqueue"]
         once = {"max_events": self.config.max_events} | self._time(script)
         pipe = cast("Any", self.client.pipeline(transaction=False))
         for batch in batches:
-            pipe.evalsha(send.sha, len(keys), *keys, *script.arguments(once, _entries(batch, delay_ms)))
+            pipe.evalsha(send.sha, len(keys), *keys, *script.arguments(once, _entries(*batch)))
         with translated(self.where):
             answers = await pipe.execute(raise_on_error=False)
         codes: list[str] = []
         for batch, answer in zip(batches, answers, strict=True):
             if isinstance(answer, NoScriptError):
-                codes += await self.enqueue(batch, delay_ms)
+                codes += await self.enqueue(*batch)
                 continue
             with translated(self.where):
                 if isinstance(answer, Exception):
@@ -221,10 +227,11 @@ class Engine:
         return {"now_ms": "" if now is None else now}
 
 
-def _entries(jobs: Sequence[AcceptedJob], delay_ms: int) -> list[Sequence[Any]]:
+def _entries(jobs: Sequence[AcceptedJob], delay_ms: Delay) -> list[Sequence[Any]]:
+    delays = [delay_ms] * len(jobs) if isinstance(delay_ms, int) else delay_ms
     return [
-        (job.id, job.spec, job.lane, delay_ms, "1" if job.record else "", job.max_attempts, job.payload)
-        for job in jobs
+        (job.id, job.spec, job.lane, delay, "1" if job.record else "", job.max_attempts, job.payload)
+        for job, delay in zip(jobs, delays, strict=True)
     ]
 
 
