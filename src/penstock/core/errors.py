@@ -7,6 +7,7 @@ PenstockError
 ├── InvalidJobError               a job cannot be accepted                 (also ValueError)
 │   ├── PayloadNotSerializableError   it is not JSON                        (also TypeError)
 │   ├── PayloadTooLargeError      its JSON is above the limit
+│   ├── TaskArgumentError         its arguments do not fit the task           (also TypeError)
 │   ├── NewerFormatError          it was stored by a newer version of Penstock
 │   ├── MissingParentError        it waits for a job that is not kept
 │   └── EgressRefusedError        its webhook would go where webhooks may not go
@@ -41,6 +42,7 @@ PenstockError
 │   └── DeliveryRejectedError     the receiver will not take it               (also ValueError)
 ├── RetryLater                    raised by handlers: try again after that many seconds
 └── WorkerError                   a worker cannot go on
+    ├── DependencyError           a dependency of the worker cannot be made
     ├── WorkerSupersededError     a newer process took this worker id
     └── HeartbeatError            the heartbeat process cannot be kept alive
 """
@@ -76,6 +78,10 @@ class PayloadNotSerializableError(InvalidJobError, TypeError):
 
 class PayloadTooLargeError(InvalidJobError):
     """A payload's JSON is above the limit of 1 MiB."""
+
+
+class TaskArgumentError(InvalidJobError, TypeError):
+    """The arguments of a task do not fit its signature; the message names them. Never tried again."""
 
 
 class NewerFormatError(InvalidJobError):
@@ -241,6 +247,10 @@ class RetryLater(PenstockError):  # noqa: N818 - a request, raised by handlers, 
 
 class WorkerError(PenstockError):
     """A worker cannot go on; its jobs were released or will be reclaimed by others."""
+
+
+class DependencyError(WorkerError):
+    """A dependency with ``scope="worker"`` could not be made, so the worker did not start."""
 
 
 class WorkerSupersededError(WorkerError):
