@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from penstock.core.codec import JobSpec, decode, decode_spec, encode_result
 from penstock.core.errors import InvalidJobError, LeaseLostError, NewerFormatError, UnknownJobTypeError
@@ -16,11 +14,11 @@ from penstock.core.retry import RetryPolicy
 from penstock.observe.tracing import continued
 from penstock.store.engine import Engine
 from penstock.worker.context import JobContext
-from penstock.worker.handlers import Handler, HandlerKind, HandlerTable, ProcessHandler
+from penstock.worker.dispatch import Dispatcher
+from penstock.worker.handlers import Found, HandlerTable
 from penstock.worker.holdings import Holding
 from penstock.worker.patience import patiently
 from penstock.worker.reporter import Reporter
-from penstock.worker.stack import StackMark, watched
 
 UNKNOWN_TYPE_DELAY_MS = 15_000
 UNKNOWN_TYPE_GRACE_SECONDS = 3600.0
@@ -37,8 +35,7 @@ class AttemptRoom(NamedTuple):
     handlers: HandlerTable
     policy: RetryPolicy
     reporter: Reporter
-    mark: StackMark
-    post: Callable[[], None]
+    dispatcher: Dispatcher
 
 
 async def perform_attempt(room: AttemptRoom, holding: Holding) -> Outcome | None:
@@ -68,16 +65,14 @@ async def perform_attempt(room: AttemptRoom, holding: Holding) -> Outcome | None
         return _judge(room, claimed, spec, error)
 
 
-async def _perform(
-    room: AttemptRoom, holding: Holding, spec: JobSpec, payload: Any, found: tuple[Handler, HandlerKind]
-) -> Outcome:
+async def _perform(room: AttemptRoom, holding: Holding, spec: JobSpec, payload: Any, found: Found) -> Outcome:
     claimed = holding.claimed
     context = JobContext(
         holding, spec, payload, (room.queue_name, room.worker_id), room.reporter, room.handlers.threads
     )
     holding.on_stop = context.mark_cancelled
     if spec.timeout_seconds is None and not spec.trace:
-        result = await _invoke(room, holding, context, found)
+        result = await room.dispatcher.run(holding, context, found)
     else:
         result = await _invoke_within(room, holding, context, spec, found)
     if holding.stopping == "cancel" and context.has_seen_cancellation:
@@ -90,13 +85,13 @@ async def _invoke_within(
     holding: Holding,
     context: JobContext,
     spec: JobSpec,
-    found: tuple[Handler, HandlerKind],
+    found: Found,
 ) -> Any:
     with continued(spec.trace):
         limit = asyncio.timeout(spec.timeout_seconds)
         try:
             async with limit:
-                return await _invoke(room, holding, context, found)
+                return await room.dispatcher.run(holding, context, found)
         except TimeoutError:
             if limit.expired():
                 context.mark_cancelled()
@@ -104,30 +99,6 @@ async def _invoke_within(
                     f"the attempt took longer than timeout_seconds={spec.timeout_seconds:g}"
                 ) from None
             raise
-
-
-async def _invoke(
-    room: AttemptRoom, holding: Holding, context: JobContext, found: tuple[Handler, HandlerKind]
-) -> Any:
-    handler, kind = found
-    if kind is HandlerKind.LOOP:
-        coroutine = cast("Coroutine[Any, Any, Any]", cast("Any", handler)(context))
-        return await watched(coroutine, room.mark, holding.serial)
-    if isinstance(handler, ProcessHandler):
-        return await room.handlers.run_in_process(handler, context.payload)
-    # On the board before the function runs: code that holds the GIL must be found to be to blame.
-    holding.in_thread = True
-    room.post()
-    result = await room.handlers.run_in_thread(handler, context)
-    if not inspect.isawaitable(result):
-        return result
-    # A function that makes a coroutine, say a lambda around an async function.
-    holding.in_thread = False
-    return await watched(_finish(result), room.mark, holding.serial)
-
-
-async def _finish(awaitable: Awaitable[Any]) -> Any:
-    return await awaitable
 
 
 async def _fetch_payload(room: AttemptRoom, claimed: Claimed) -> Any:
@@ -163,8 +134,9 @@ def _stopped(
 def _judge(room: AttemptRoom, claimed: Claimed, spec: JobSpec | None, error: BaseException) -> Outcome:
     problem = _text_of(error)
     max_attempts = 1 if spec is None else spec.max_attempts
-    if room.policy.should_retry(claimed.attempt, error, max_attempts):
-        delay_ms = round(room.policy.delay_seconds(claimed.attempt - 1, error) * 1000)
+    policy = room.policy if spec is None else room.handlers.policy_of(spec.type) or room.policy
+    if policy.should_retry(claimed.attempt, error, max_attempts):
+        delay_ms = round(policy.delay_seconds(claimed.attempt - 1, error) * 1000)
         return Outcome(claimed.id, claimed.lease, "retry", problem, delay_ms)
     detail = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
     return Outcome(claimed.id, claimed.lease, "fail", problem, 0, detail)

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from penstock.core.acceptance import check_duration
@@ -17,13 +18,19 @@ from penstock.core.retry import RetryPolicy
 from penstock.store.beats import describe_beat_line, worker_info
 from penstock.store.streams import RedisStreamsQueue, default_worker_id
 from penstock.worker.attempt import AttemptRoom, perform_attempt
+from penstock.worker.current import current_queue
+from penstock.worker.dispatch import Dispatcher
 from penstock.worker.fetcher import Fetcher
-from penstock.worker.handlers import Handlers, HandlerTable
+from penstock.worker.grace import wait_for_handlers
+from penstock.worker.handlers import Handlers, HandlerTable, WorkerTask
 from penstock.worker.heartbeat import Heartbeat
 from penstock.worker.holdings import Holding, Holdings
 from penstock.worker.janitor import Janitor
+from penstock.worker.middleware import Middleware, check_middleware
 from penstock.worker.promoter import Promoter
+from penstock.worker.recycling import Recycler
 from penstock.worker.reporter import Reporter
+from penstock.worker.resources import Resources
 from penstock.worker.settler import Settler
 from penstock.worker.stop_signals import StopSignals
 
@@ -39,19 +46,31 @@ class Worker:
 
     ``handlers`` is one handler for every job type, or a mapping from type to handler; a handler is
     an async function of a ``JobContext``, a plain function of it (run in a thread), or
-    ``in_process(function)``. At most ``max_concurrent`` run at once. A job is tried again while the
-    stricter of its own ``max_attempts`` and ``retry_policy`` allows. On SIGTERM or SIGINT no job is
+    ``in_process(function)``. ``tasks`` are functions decorated with ``@task``, each for the type of
+    its name. ``middleware`` is put around all of them, the first outermost, and
+    ``dependency_overrides`` says what tasks use in place of a provider.
+
+    At most ``max_concurrent`` run at once. A job is tried again while the stricter of its own
+    ``max_attempts`` and ``retry_policy`` (or its task's own) allows. On SIGTERM or SIGINT no job is
     claimed any more; what still runs after ``grace_seconds`` is released without spending an attempt.
+    A worker that has begun ``max_jobs`` jobs, or holds more than ``max_rss_mb`` megabytes, stops like
+    that by itself, for a fresh process to take its place.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a worker may be told, by name
         self,
         queue: RedisStreamsQueue,
-        handlers: Handlers,
+        handlers: Handlers | None = None,
         worker_id: str | None = None,
         max_concurrent: int = 10,
         retry_policy: RetryPolicy | None = None,
         grace_seconds: float = 30,
+        *,
+        tasks: Iterable[WorkerTask] = (),
+        middleware: Sequence[Middleware] = (),
+        dependency_overrides: Mapping[Callable[..., Any], Callable[..., Any]] | None = None,
+        max_jobs: int | None = None,
+        max_rss_mb: float | None = None,
     ) -> None:
         """Check the arguments; raises ``ConfigurationError`` for one that cannot work."""
         if type(max_concurrent) is not int or not 1 <= max_concurrent <= 10_000:  # noqa: PLR2004 - stated in the message
@@ -61,7 +80,10 @@ class Worker:
         self._worker_id = check_worker_id(worker_id or default_worker_id())
         self._incarnation = f"{self._worker_id}:{new_nonce()}"
         self._grace_seconds = self._grace_now_seconds = check_duration(grace_seconds, "grace_seconds")
-        self._handlers = HandlerTable(handlers, max_concurrent)
+        self._middleware = check_middleware(middleware)
+        self._resources = Resources(dependency_overrides)
+        self._handlers = HandlerTable(handlers, max_concurrent, tasks, self._resources)
+        self._recycler = Recycler(max_jobs, max_rss_mb, self._recycle)
         self._policy = retry_policy or RetryPolicy(
             MOST_ATTEMPTS, queue.config.retry_base_delay, queue.config.retry_max_delay
         )
@@ -143,16 +165,23 @@ class Worker:
         self._stopping, self._failure = False, None
         self._hurry.clear()
         self._started_at = time.monotonic()
+        # Inherited by every handler, so that what it enqueues goes where its own job came from.
+        token = current_queue.set(self._queue)
         try:
-            await self._work(until_idle=until_idle)
+            await self._queue.prepare()
+            await self._resources.open()
+            try:
+                await self._work(until_idle=until_idle)
+            finally:
+                await self._resources.close()
         finally:
+            current_queue.reset(token)
             self._ended.set()
         if self._failure is not None:
             raise self._failure
 
     async def _work(self, *, until_idle: bool) -> None:
         info = worker_info(host=socket.gethostname(), pid=os.getpid(), concurrency=self._max_concurrent)
-        await self._queue.prepare()
         await self._engine.renew(self._worker_id, self._incarnation, info, [], starting=True)
         line = describe_beat_line(
             self._engine, self._queue.queue_name, self._worker_id, self._incarnation, info
@@ -168,19 +197,18 @@ class Worker:
             self._handlers,
             self._policy,
             self._reporter,
-            self._heartbeat.board.mark,
-            self._heartbeat.post,
+            Dispatcher(self._handlers, self._heartbeat.board.mark, self._heartbeat.post, self._middleware),
         )
         self._fetcher = Fetcher(self._engine, self._incarnation, self._holdings, self._begin, promoter.expect)
         try:
             await self._heartbeat.start()
-            for role in (self._settler, self._reporter, promoter, janitor):
+            for role in (self._settler, self._reporter, promoter, janitor, self._recycler):
                 for task in role.start():
                     task.add_done_callback(self._role_ended)
             logger.info("worker %s: running on %s", self._worker_id, self._engine.keys.base)
             await self._fetch(until_idle=until_idle)
         finally:
-            for role in (promoter, janitor, self._reporter, self._settler):
+            for role in (self._recycler, promoter, janitor, self._reporter, self._settler):
                 await role.stop()
             await self._heartbeat.stop()
             self._handlers.close()
@@ -213,6 +241,7 @@ class Worker:
         create_task = asyncio.get_running_loop().create_task
         for holding in fresh:
             holding.task = create_task(self._attempt(holding))
+        self._recycler.count(len(fresh))
 
     async def _attempt(self, holding: Holding) -> None:
         assert self._room is not None  # noqa: S101 - the fetcher runs only after it was made
@@ -235,6 +264,11 @@ class Worker:
         if self._fetcher is not None:
             self._fetcher.stop()
 
+    def _recycle(self, reason: str) -> None:
+        if not self._stopping:
+            logger.info("worker %s: makes room for a fresh process: %s", self._worker_id, reason)
+            self._begin_stop(self._grace_seconds)
+
     def _give_up(self, failure: WorkerError) -> None:
         if self._failure is not None:
             return
@@ -245,12 +279,12 @@ class Worker:
 
     async def _finish_up(self) -> None:
         """Grace for what runs, release for what is left, and the last outcomes settled."""
-        await self._wait_for_handlers(self._grace_now_seconds)
+        await wait_for_handlers(self._holdings, self._hurry, self._grace_now_seconds)
         if self.active_jobs:
             logger.warning("worker %s: releasing %d jobs", self._worker_id, self.active_jobs)
             self._holdings.stop_all("release")
             self._hurry.clear()
-            await self._wait_for_handlers(LAST_SETTLE_SECONDS)
+            await wait_for_handlers(self._holdings, self._hurry, LAST_SETTLE_SECONDS)
         await self._settler.drain(LAST_SETTLE_SECONDS)
         try:
             await self._engine.call(
@@ -258,15 +292,3 @@ class Worker:
             )
         except QueueUnavailableError:
             logger.warning("worker %s: the server is away; its entry goes by itself", self._worker_id)
-
-    async def _wait_for_handlers(self, seconds: float) -> None:
-        hurry = asyncio.create_task(self._hurry.wait())
-        quiet = asyncio.create_task(self._no_handlers())
-        await asyncio.wait([hurry, quiet], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        for task in (hurry, quiet):
-            task.cancel()
-
-    async def _no_handlers(self) -> None:
-        while self.active_jobs:
-            self._holdings.changed.clear()
-            await self._holdings.changed.wait()
