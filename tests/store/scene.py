@@ -8,16 +8,10 @@ from penstock.core.outcomes import Claim, Claimed, Outcome, OutcomeKind, SettleC
 from penstock.store.engine import Engine
 from penstock.worker.janitor import Janitor
 
-LANE_KEYS = ("stream", "stream_high", "stream_low", "stream_suspects")
+LANE_KEYS = ("stream", "stream_high", "stream_low", "stream_suspects", "stream_keyed")
 # Moves whose edges later features bring: no script of today makes them.
 NOT_YET = frozenset(
-    {
-        (JobStatus.PROCESSING, JobStatus.SUSPENDED),
-        (JobStatus.SUSPENDED, JobStatus.PENDING),
-        (JobStatus.SUSPENDED, JobStatus.CANCELLED),
-        (JobStatus.WAITING, JobStatus.PENDING),
-        (JobStatus.WAITING, JobStatus.CANCELLED),
-    }
+    {(JobStatus.FAILED, JobStatus.PENDING), (JobStatus.FAILED, JobStatus.WAITING)},
 )
 
 # What a queue keeps when every job it ever had is over. docs/keys.md says the same for people.
@@ -25,11 +19,13 @@ LEFT = {
     "penstock:queues",
     "penstock:{q}:counts",
     "penstock:{q}:credits",
+    "penstock:{q}:crossings",
     "penstock:{q}:dlq",
     "penstock:{q}:events",
     "penstock:{q}:stream",
     "penstock:{q}:stream:high",
     "penstock:{q}:stream:low",
+    "penstock:{q}:stream:keyed",
     "penstock:{q}:stream:suspects",
     "penstock:{q}:workers",
 }

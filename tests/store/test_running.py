@@ -269,7 +269,7 @@ async def test_a_promoted_batch_survives_a_damaged_job(scene: Scene) -> None:
     await scene.client.hset(scene.keys.job + "broken", "attempt", "many")
     await scene.client.delete(scene.keys.job + "gone")
     scene.clock.advance(seconds=5)
-    assert await scene.engine.promote() == (2, None)
+    assert (await scene.engine.promote())[:2] == (2, None)
     assert [letter["job"] for letter in await scene.letters()] == ["broken"]
     assert await scene.status("broken") == "failed"
     assert {job.id for job in (await scene.claim()).jobs} == {"a", "c"}
@@ -279,8 +279,8 @@ async def test_a_promoted_batch_survives_a_damaged_job(scene: Scene) -> None:
 async def test_more_jobs_than_a_batch_are_promoted_over_several_calls(scene: Scene) -> None:
     await scene.add(*[f"{number}" for number in range(100)], delay_seconds=5)
     scene.clock.advance(seconds=5)
-    assert await scene.engine.promote() == (64, 0)
-    assert await scene.engine.promote() == (36, None)
+    assert (await scene.engine.promote())[:2] == (64, 0)
+    assert (await scene.engine.promote())[:2] == (36, None)
     assert await scene.depth() == 100
 
 

@@ -5,10 +5,12 @@ its walk.
 """
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from penstock import TRANSITIONS, JobStatus
+from penstock.core.outcomes import OutcomeKind
 from tests.store.damages import damage
 from tests.store.scene import NOT_YET, MoveWatch, Scene
 
@@ -18,6 +20,7 @@ Walk = Callable[[Scene], Awaitable[None]]
 P, S, R = JobStatus.PENDING, JobStatus.SCHEDULED, JobStatus.RETRYING
 RUNNING, DONE = JobStatus.PROCESSING, JobStatus.COMPLETED
 FAILED, CANCELLED = JobStatus.FAILED, JobStatus.CANCELLED
+W, SUSPENDED = JobStatus.WAITING, JobStatus.SUSPENDED
 
 
 async def pending(scene: Scene) -> None:
@@ -36,6 +39,42 @@ async def running(scene: Scene) -> None:
 async def retrying(scene: Scene) -> None:
     await scene.add("a")
     await scene.settle(await scene.take_one("a"), "retry", "no", 1000)
+
+
+async def with_key(scene: Scene) -> None:
+    await scene.add("a", concurrency_key="k")
+
+
+async def with_key_scheduled(scene: Scene) -> None:
+    await scene.add("a", concurrency_key="k", delay_seconds=1)
+
+
+async def with_key_retrying(scene: Scene) -> None:
+    await with_key(scene)
+    await scene.settle(await scene.take_one("a"), "retry", "no", 1000)
+
+
+async def suspended(scene: Scene) -> None:
+    await scene.add("a")
+    await scene.settle(await scene.take_one("a"), "suspend", "asleep", 1000)
+
+
+async def with_key_suspended(scene: Scene) -> None:
+    await with_key(scene)
+    await scene.settle(await scene.take_one("a"), "suspend", "asleep", 1000)
+
+
+def child_of(ending: OutcomeKind, **options: Any) -> Walk:
+    async def walk(scene: Scene) -> None:
+        await scene.add("parent")
+        await scene.add("a", parents=["parent"], **options)
+        await scene.settle(await scene.take_one("parent"), ending, "no")
+
+    return walk
+
+
+async def tell(scene: Scene) -> None:
+    await scene.engine.promote()
 
 
 async def claim(scene: Scene) -> None:
@@ -91,6 +130,18 @@ WALKS: dict[tuple[JobStatus, JobStatus], tuple[Walk, Walk]] = {
     (RUNNING, CANCELLED): (running, settle("cancel")),
     (RUNNING, P): (running, settle("release")),
     (RUNNING, RUNNING): (running, die_and_claim),
+    (RUNNING, SUSPENDED): (running, settle("suspend")),
+    (SUSPENDED, P): (suspended, promote),
+    (SUSPENDED, W): (with_key_suspended, promote),
+    (SUSPENDED, CANCELLED): (suspended, cancel),
+    (SUSPENDED, FAILED): (suspended, break_and_promote),
+    (S, W): (with_key_scheduled, promote),
+    (R, W): (with_key_retrying, promote),
+    (W, RUNNING): (with_key, claim),
+    (W, P): (child_of("complete"), tell),
+    (W, S): (child_of("complete", delay_seconds=60), tell),
+    (W, CANCELLED): (child_of("fail"), tell),
+    (W, FAILED): (child_of("fail", on_parent_failure="fail"), tell),
 }
 
 
@@ -118,6 +169,6 @@ def test_the_watch_sees_a_move_that_is_not_in_the_table() -> None:
     with pytest.raises(AssertionError, match="settle moved a from completed to pending"):
         watch.compare("settle", {"a": ("completed", "1:x")}, {"a": ("pending", "1:x")})
     with pytest.raises(AssertionError, match="strike it from NOT_YET"):
-        watch.compare("settle", {"a": ("processing", "1:x")}, {"a": ("suspended", "1:x")})
+        watch.compare("requeue", {"a": ("failed", "1:x")}, {"a": ("pending", "")})
     watch.compare("claim", {"a": ("processing", "1:x")}, {"a": ("processing", "1:x")})
     assert watch.moves == set()

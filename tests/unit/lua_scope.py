@@ -25,6 +25,7 @@ GIVEN = frozenset(
         "ipairs",
         "math",
         "pairs",
+        "pcall",
         "redis",
         "string",
         "table",

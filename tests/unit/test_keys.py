@@ -18,7 +18,7 @@ def test_every_key_is_described_and_no_other() -> None:
     described = [key.split("<")[0] for key, _, _, _ in rows]
     keys = QueueKeys("penstock:", "q")
     assert sorted(described) == sorted([registry("penstock:"), *(getattr(keys, name) for name in NAMES)])
-    assert all(kind in {"string", "hash", "list", "stream", "zset", "none"} for _, kind, _, _ in rows)
+    assert all(kind in {"string", "hash", "list", "set", "stream", "zset", "none"} for _, kind, _, _ in rows)
     assert {key for key, _, _, goes in rows if goes.startswith("never")} == LEFT
 
 

@@ -25,7 +25,7 @@ PARTS = sorted(entry.name.removesuffix(".lua") for entry in (FOLDER / "lib").ite
 KEYS = QueueKeys("penstock:", "q")
 NAMED_FIELDS = {
     "settle": Outcome._fields,
-    "enqueue": ("id", "spec", "lane", "delay_ms", "record", "max_attempts", "payload"),
+    "enqueue": ("id", "spec", "lane", "delay_ms", "record", "max_attempts", "payload", "flow"),
 }
 
 
@@ -36,7 +36,11 @@ def source_of(part: str) -> str:
 # What a script would answer: enough for its caller to go on. Others answer one code an entry.
 REPLIES: dict[str, Any] = {
     "claim": [-1, -1],
-    "promote": [0, -1],
+    "promote": [0, -1, 0],
+    "link": [b"linked", b""],
+    "tend": 0,
+    "limit": b"ok",
+    "pause": b"ok",
     "renew": [b"ok", [], []],
     "sweep": [0, b""],
     "audit": [1, 0],
@@ -89,6 +93,16 @@ async def call_everything(client: Recorder) -> None:
     await engine.cancel(["a", "b"])
     await engine.note_progress([("a", "1:x", 5.0, "step")])
     await engine.store_steps([("a", "1:x", "name", b"body")])
+    await engine.enqueue_children("p", "1:x", [AcceptedJob("a", b"{}", "high", True, 5, b"", b"{}")])
+    await engine.emit([("a", "1:x", "emit", b"1")])
+    await engine.watch(["a"])
+    await engine.signal("a", "go", b"1")
+    await engine.report_usage([("a", "1:x", "mail", "tokens", 1.5)])
+    await engine.pause()
+    await engine.limit_key("k", places=3)
+    await engine.link([("parent", "q/child")])
+    await engine.tell([("child", "q/parent", "completed", b"1")])
+    await engine.tend_keys(["k"])
     await Janitor(engine).sweep()
     queue = RedisStreamsQueue.__new__(RedisStreamsQueue)
     queue.engine, queue.config, queue.timings = engine, config, LeaseTimings()
@@ -217,6 +231,16 @@ async def test_values_stand_under_their_names(calls: list[tuple[str, list[str], 
         "sweep": {"lane": "normal", "after": "", "most": 500},
         "audit": {"group": "debate-workers"},
         "recount": {},
+        "enqueue_children": {"parent": "p", "lease": "1:x", "id": "a", "flow": b"{}"},
+        "emit": {"most_entries": 10_000, "id": "a", "lease": "1:x", "kind": "emit", "body": b"1"},
+        "watch": {"id": "a"},
+        "signal": {"most_signals": 1000, "id": "a", "name": "go", "body": b"1"},
+        "usage": {"id": "a", "lease": "1:x", "type": "mail", "name": "tokens", "amount": 1.5},
+        "pause": {"paused": "1"},
+        "limit": {"key": "k", "places": 3, "jobs": 0, "units": 0, "window_ms": 0, "paused_until": ""},
+        "link": {"parent": "parent", "child": "q/child"},
+        "tell": {"child": "child", "parent": "q/parent", "status": "completed", "body": b"1"},
+        "tend": {"key": "k"},
     }
     assert expected.keys() == set(script_names())
     for script, wanted in expected.items():

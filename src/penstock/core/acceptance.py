@@ -13,7 +13,9 @@ from penstock.core.codec import (
     encode_payload,
     encode_spec,
 )
+from penstock.core.config import get_queue_config
 from penstock.core.errors import InvalidJobError
+from penstock.core.flow import encode_flow
 from penstock.core.job import Job
 from penstock.core.names import check_job_id, check_job_type
 
@@ -24,7 +26,8 @@ LONGEST_DURATION_SECONDS = 10 * 366 * 86_400
 class AcceptedJob(NamedTuple):
     """A job in the form the store sends: all checks passed.
 
-    ``payload`` is its JSON when it is too large to stand in the spec, else empty.
+    ``payload`` is its JSON when it is too large to stand in the spec, else empty. ``flow`` are its
+    options of flow control as JSON, empty when it has none.
     """
 
     id: str
@@ -33,6 +36,7 @@ class AcceptedJob(NamedTuple):
     record: bool
     max_attempts: int
     payload: bytes
+    flow: bytes = b""
 
 
 def lane_of(priority: int) -> str:
@@ -42,10 +46,11 @@ def lane_of(priority: int) -> str:
     return "high" if priority > 0 else "low"
 
 
-def accept(job: Job, priority: int, trace: dict[str, str]) -> AcceptedJob:
+def accept(job: Job, priority: int, trace: dict[str, str], ttl_ms: int | None = None) -> AcceptedJob:
     """Check ``job`` and encode it; raise ``InvalidJobError`` or ``InvalidNameError`` saying why not.
 
-    A ``priority`` other than 0 wins over the job's own; ``trace`` is used if the job has none.
+    A ``priority`` other than 0 wins over the job's own; ``trace`` is used if the job has none;
+    ``ttl_ms`` is the retention of jobs without one of their own, the configured one if ``None``.
     """
     chosen = priority or job.priority
     _check_fields(job, chosen)
@@ -57,6 +62,7 @@ def accept(job: Job, priority: int, trace: dict[str, str]) -> AcceptedJob:
         priority=chosen,
         created_at=job.created_at,
         timeout_seconds=job.timeout_seconds,
+        idle_timeout_seconds=job.idle_timeout_seconds,
         record=job.record,
         partition_key=job.partition_key,
         metadata=job.metadata,
@@ -69,7 +75,24 @@ def accept(job: Job, priority: int, trace: dict[str, str]) -> AcceptedJob:
         spec.payload, spec.payload_apart = None, True
         encoded = encode_spec(spec)
         check_size(len(encoded), "metadata")
-    return AcceptedJob(job.id, encoded, lane_of(chosen), job.record, job.max_attempts, apart)
+    flow = b""
+    if _has_flow(job):
+        flow = encode_flow(job, get_queue_config().ttl_ms if ttl_ms is None else ttl_ms, check_duration)
+    return AcceptedJob(job.id, encoded, lane_of(chosen), job.record, job.max_attempts, apart, flow)
+
+
+def _has_flow(job: Job) -> bool:
+    return bool(
+        job.concurrency_key is not None
+        or job.concurrency_limit is not None
+        or job.rate_key is not None
+        or job.rate_units
+        or job.unique_key is not None
+        or job.expires_at is not None
+        or job.parents
+        or job.joins
+        or job.result_ttl_seconds is not None
+    )
 
 
 def _check_fields(job: Job, priority: object) -> None:
@@ -84,6 +107,8 @@ def _check_fields(job: Job, priority: object) -> None:
         )
     if job.timeout_seconds is not None:
         check_duration(job.timeout_seconds, "timeout_seconds", allow_zero=False)
+    if job.idle_timeout_seconds is not None:
+        check_duration(job.idle_timeout_seconds, "idle_timeout_seconds", allow_zero=False)
     if type(job.record) is not bool:
         raise InvalidJobError(f"record must be True or False, got {job.record!r}")
     if type(job.created_at) not in {int, float} or not math.isfinite(job.created_at):

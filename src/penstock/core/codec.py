@@ -35,6 +35,7 @@ class JobSpec(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=False):
     priority: int = 0
     created_at: float = 0.0
     timeout_seconds: float | None = None
+    idle_timeout_seconds: float | None = None
     record: bool = False
     partition_key: str | None = None
     metadata: dict[str, Any] = {}

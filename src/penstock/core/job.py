@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeAlias
 
 from penstock.core.config import get_queue_config
 from penstock.core.errors import InvalidJobError
 from penstock.core.names import new_job_id
+
+
+UniquePolicy: TypeAlias = Literal["existing", "reject", "replace"]
+ParentPolicy: TypeAlias = Literal["cancel", "fail", "run"]
 
 
 class JobStatus(StrEnum):
@@ -29,21 +33,26 @@ class JobStatus(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether the job has ended and will not move again."""
+        """Whether the job has ended; only a dead letter put back by hand moves again."""
         return self in FINAL_STATUSES
 
 
 FINAL_STATUSES = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
 
-#: Every move a job may make. ``pending → failed`` and ``retrying → failed`` are quarantine: a
-#: damaged job is set aside wherever it is met. ``processing → pending`` is a release, or a dead
+#: Every move a job may make. Moves to ``failed`` from where nothing runs are quarantine (a damaged job
+#: is set aside wherever it is met) or the policy for a parent that failed. A job with a key waits for
+#: its turn wherever others become pending. ``failed → pending`` is a dead letter put back by hand. ``processing → pending`` is a release, or a dead
 #: worker's job that waits for a place among the suspects; ``processing → processing`` is a dead
 #: worker's job taken over at once.
 TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = MappingProxyType(
     {
         JobStatus.PENDING: frozenset({JobStatus.PROCESSING, JobStatus.CANCELLED, JobStatus.FAILED}),
-        JobStatus.SCHEDULED: frozenset({JobStatus.PENDING, JobStatus.CANCELLED, JobStatus.FAILED}),
-        JobStatus.RETRYING: frozenset({JobStatus.PENDING, JobStatus.CANCELLED, JobStatus.FAILED}),
+        JobStatus.SCHEDULED: frozenset(
+            {JobStatus.PENDING, JobStatus.WAITING, JobStatus.CANCELLED, JobStatus.FAILED}
+        ),
+        JobStatus.RETRYING: frozenset(
+            {JobStatus.PENDING, JobStatus.WAITING, JobStatus.CANCELLED, JobStatus.FAILED}
+        ),
         JobStatus.PROCESSING: frozenset(
             {
                 JobStatus.COMPLETED,
@@ -55,10 +64,20 @@ TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = MappingProxyType(
                 JobStatus.SUSPENDED,
             }
         ),
-        JobStatus.SUSPENDED: frozenset({JobStatus.PENDING, JobStatus.CANCELLED}),
-        JobStatus.WAITING: frozenset({JobStatus.PENDING, JobStatus.CANCELLED}),
+        JobStatus.SUSPENDED: frozenset(
+            {JobStatus.PENDING, JobStatus.WAITING, JobStatus.CANCELLED, JobStatus.FAILED}
+        ),
+        JobStatus.WAITING: frozenset(
+            {
+                JobStatus.PENDING,
+                JobStatus.PROCESSING,
+                JobStatus.SCHEDULED,
+                JobStatus.CANCELLED,
+                JobStatus.FAILED,
+            }
+        ),
         JobStatus.COMPLETED: frozenset(),
-        JobStatus.FAILED: frozenset(),
+        JobStatus.FAILED: frozenset({JobStatus.PENDING, JobStatus.WAITING}),
         JobStatus.CANCELLED: frozenset(),
     }
 )
@@ -85,6 +104,17 @@ class Job:
     ``progress`` is a percentage. ``queue_name`` names the queue the job belongs on, ``None``
     meaning the one it is enqueued to. ``record`` keeps its history on the events stream.
     ``trace`` is W3C trace context (``traceparent``, ``tracestate``).
+
+    Jobs that share a ``concurrency_key`` take turns with those of other keys, at most
+    ``concurrency_limit`` at once; a ``rate_key`` counts starts, and ``rate_units`` booked at the start,
+    against the limits set for that key. ``unique_key`` is held by one live job: another with it is
+    answered by ``unique_policy`` (``existing``, ``reject`` or ``replace``), and for
+    ``unique_window_seconds`` even after its end. A job that has not started by ``expires_at`` (seconds
+    since the epoch) is cancelled. ``timeout_seconds`` bounds an attempt, ``idle_timeout_seconds`` the
+    time without a sign from its handler. A job waits until all ``parents`` (ids, ``queue/id`` on another
+    queue) have completed; one that ends otherwise cancels it, fails it or lets it ``run``, as
+    ``on_parent_failure`` says. ``joins`` names waiting jobs that from now on wait for this one too.
+    ``result_ttl_seconds`` is a retention of its own.
     """
 
     payload: Any = field(default_factory=dict)
@@ -109,6 +139,19 @@ class Job:
     queue_name: str | None = None
     partition_key: str | None = None
     trace: dict[str, str] = field(default_factory=dict)
+    concurrency_key: str | None = None
+    concurrency_limit: int | None = None
+    rate_key: str | None = None
+    rate_units: int = 0
+    unique_key: str | None = None
+    unique_policy: UniquePolicy = "existing"
+    unique_window_seconds: float = 0
+    expires_at: float | None = None
+    idle_timeout_seconds: float | None = None
+    parents: list[str] = field(default_factory=list)
+    on_parent_failure: ParentPolicy = "cancel"
+    joins: list[str] = field(default_factory=list)
+    result_ttl_seconds: float | None = None
 
     def mark_processing(self, worker_id: str) -> None:
         """Note on this object that ``worker_id`` began an attempt."""

@@ -12,6 +12,8 @@ QUEUE_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 JOB_ID = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 WORKER_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 JOB_TYPE = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
+FLOW_KEY = re.compile(r"[A-Za-z0-9_.:/@+=-]{1,200}")
+PARENT = re.compile(r"([A-Za-z0-9_.:-]{1,64}/)?[A-Za-z0-9_.:-]{1,200}")
 STEP_NAME_MAX_LENGTH = 200
 
 
@@ -33,6 +35,16 @@ def check_worker_id(worker_id: object) -> str:
 def check_job_type(job_type: object) -> str:
     """Return ``job_type`` if a type may be called so; raise ``InvalidNameError`` otherwise."""
     return _check(job_type, JOB_TYPE, "job type", "1 to 128 of A-Z a-z 0-9 _ . : / -")
+
+
+def check_flow_key(key: object, what: str) -> str:
+    """Return ``key`` if a key of flow control may be called so; raise ``InvalidNameError`` otherwise."""
+    return _check(key, FLOW_KEY, what, "1 to 200 of A-Z a-z 0-9 _ . : / @ + = -")
+
+
+def check_parent(reference: object) -> str:
+    """Return ``reference`` if it names a job, here (``id``) or on another queue (``queue/id``)."""
+    return _check(reference, PARENT, "job", "an id, or queue/id for a job on another queue")
 
 
 def check_step_name(name: object) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, TypeAlias
 
-OutcomeKind: TypeAlias = Literal["complete", "fail", "retry", "cancel", "release", "defer", "lapse"]
+OutcomeKind: TypeAlias = Literal[
+    "complete", "fail", "retry", "back_off", "cancel", "release", "defer", "lapse", "suspend"
+]
 SettleCode: TypeAlias = Literal["ok", "already", "lost", "gone", "corrupt", "unknown"]
 
 
@@ -37,8 +39,10 @@ class Claim(NamedTuple):
 class Outcome(NamedTuple):
     """How an attempt ended, ready to be settled under its lease.
 
-    ``body`` is the result's JSON for ``complete`` and the error text otherwise; ``detail`` a
-    traceback for the dead letter.
+    ``body`` is the result's JSON for ``complete``, the reason for ``suspend`` and the error text
+    otherwise; ``detail`` a traceback for the dead letter, or the signal (``<name>#<place>``) that a
+    suspended job awaits. ``delay_ms`` is the wait before the next attempt; a suspended job with -1 wakes
+    by a signal alone.
     """
 
     id: str
@@ -47,6 +51,16 @@ class Outcome(NamedTuple):
     body: bytes | str = b""
     delay_ms: int = 0
     detail: str = ""
+
+
+class Promotion(NamedTuple):
+    """What one look at the clock did: jobs moved, ms until the next is due (``None``: none is), and how many
+    endings wait to be told on other queues.
+    """
+
+    promoted: int
+    due_in_ms: int | None
+    crossings: int
 
 
 class Beat(NamedTuple):

@@ -7,15 +7,16 @@ a job, in the order asked.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from redis.asyncio import RedisCluster
 from redis.exceptions import NoScriptError
 
 from penstock.core.clock import Clock, ServerClock
-from penstock.core.outcomes import Beat, Claim, Claimed, Outcome, SettleCode
+from penstock.core.outcomes import Beat, Claim, Claimed, Outcome, Promotion, SettleCode
 from penstock.core.timings import LeaseTimings
 from penstock.store.connect import Client, describe, longest_wait_seconds, translated
+from penstock.store.flow_calls import FlowCalls, texts
 from penstock.store.keys import QueueKeys
 from penstock.store.scripts import Script, load
 
@@ -33,7 +34,14 @@ MOST_STEPS = 1000
 BACKSTOP_MS = 86_400_000
 
 
-class Engine:
+class ScriptCall(NamedTuple):
+    """One call of a script as it is sent, and the source to load where the server lacks it."""
+
+    source: str
+    command: list[Any]
+
+
+class Engine(FlowCalls):
     """The transitions of one partition of one queue."""
 
     def __init__(
@@ -61,8 +69,22 @@ class Engine:
 
     async def enqueue(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> list[str]:
         """Accept jobs, after one delay or each after its own: ``ok``, ``kept`` or ``backlog`` for each."""
-        once = {"max_events": self.config.max_events}
-        return _texts(await self._call("enqueue", once, _entries(jobs, delay_ms)))
+        return texts(await self._call("enqueue", self._acceptance(), _entries(jobs, delay_ms)))
+
+    async def enqueue_children(
+        self, parent_id: str, lease: str, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0
+    ) -> list[str]:
+        """Accept jobs that a running job makes, under its lease: codes as ``enqueue``, or ``lost``."""
+        once = self._acceptance() | {"parent": parent_id, "lease": lease}
+        return texts(await self._call("enqueue_children", once, _entries(jobs, delay_ms)))
+
+    def enqueue_call(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> ScriptCall:
+        """The command that ``enqueue`` sends, for a caller with a connection of its own."""
+        known = self._registered.get("enqueue") or self._register("enqueue")
+        send, script, keys = known
+        once = self._acceptance() | self._time(script)
+        arguments = script.arguments(once, _entries(jobs, delay_ms))
+        return ScriptCall(script.source, ["EVALSHA", send.sha, len(keys), *keys, *arguments])
 
     async def enqueue_in_order(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> list[str]:
         """Accept any number of jobs, which keep their order: ``ok``, ``kept`` or ``backlog`` for each.
@@ -84,7 +106,7 @@ class Engine:
         if len(batches) == 1:
             return await self.enqueue(*batches[0])
         send, script, keys = self._registered["enqueue"]
-        once = {"max_events": self.config.max_events} | self._time(script)
+        once = self._acceptance() | self._time(script)
         pipe = cast("Any", self.client.pipeline(transaction=False))
         for batch in batches:
             pipe.evalsha(send.sha, len(keys), *keys, *script.arguments(once, _entries(*batch)))
@@ -98,7 +120,7 @@ class Engine:
             with translated(self.where):
                 if isinstance(answer, Exception):
                     raise answer
-            codes += _texts(answer)
+            codes += texts(answer)
         return codes
 
     async def claim(
@@ -145,7 +167,7 @@ class Engine:
         """
         keep_ms = "" if leave_to_janitor else self.keep_ms
         once = {"group": self.config.consumer_group, "keep_ms": keep_ms}
-        return cast("list[SettleCode]", _texts(await self._call("settle", once, outcomes)))
+        return cast("list[SettleCode]", texts(await self._call("settle", once, outcomes)))
 
     async def renew(
         self,
@@ -160,24 +182,24 @@ class Engine:
         once = renewal(self.timings, worker_id, incarnation, info, starting=starting)
         return read_beat(await self._call("renew", once, leases))
 
-    async def promote(self) -> tuple[int, int | None]:
-        """Move due jobs to their lanes: how many, and the time in ms until the next is due."""
+    async def promote(self) -> Promotion:
+        """Move due jobs to where workers find them, and tell children of parents that have ended."""
         once = {"group": self.config.consumer_group, "keep_ms": self.keep_ms, "most": BATCH}
-        promoted, due = await self._call("promote", once)
-        return promoted, None if due < 0 else due
+        promoted, due, crossings = await self._call("promote", once)
+        return Promotion(promoted, None if due < 0 else due, crossings)
 
     async def cancel(self, ids: Sequence[str]) -> list[str]:
         """Cancel jobs: ``cancelled``, ``cancelling``, ``ended``, ``gone`` or ``corrupt`` for each."""
         once = {"group": self.config.consumer_group, "keep_ms": self.keep_ms}
-        return _texts(await self._call("cancel", once, [(job_id,) for job_id in ids]))
+        return texts(await self._call("cancel", once, [(job_id,) for job_id in ids]))
 
     async def note_progress(self, notes: Sequence[tuple[str, str, float, str]]) -> list[str]:
         """Note ``(id, lease, percent, step)``: ``ok``, ``cancel`` or ``lost`` for each."""
-        return _texts(await self._call("progress", {}, notes))
+        return texts(await self._call("progress", {}, notes))
 
     async def store_steps(self, steps: Sequence[tuple[str, str, str, bytes]]) -> list[str]:
         """Store ``(id, lease, name, body)``: ``ok``, ``cancel``, ``lost``, ``full`` or ``corrupt``."""
-        return _texts(await self._call("step", {"most_steps": MOST_STEPS}, steps))
+        return texts(await self._call("step", {"most_steps": MOST_STEPS}, steps))
 
     async def load_steps(self, job_id: str) -> dict[str, bytes]:
         """The finished steps of a job: name → stored body."""
@@ -214,6 +236,13 @@ class Engine:
         with translated(self.where):
             return await send(keys, arguments)
 
+    def _acceptance(self) -> dict[str, Any]:
+        return {
+            "group": self.config.consumer_group,
+            "keep_ms": self.keep_ms,
+            "max_events": self.config.max_events,
+        }
+
     def _register(self, name: str) -> tuple[Any, Script, list[str]]:
         script = load(name)
         known = (self.client.register_script(script.source), script, script.keys_of(self.keys))
@@ -230,7 +259,16 @@ class Engine:
 def _entries(jobs: Sequence[AcceptedJob], delay_ms: Delay) -> list[Sequence[Any]]:
     delays = [delay_ms] * len(jobs) if isinstance(delay_ms, int) else delay_ms
     return [
-        (job.id, job.spec, job.lane, delay, "1" if job.record else "", job.max_attempts, job.payload)
+        (
+            job.id,
+            job.spec,
+            job.lane,
+            delay,
+            "1" if job.record else "",
+            job.max_attempts,
+            job.payload,
+            job.flow,
+        )
         for job, delay in zip(jobs, delays, strict=True)
     ]
 
@@ -252,8 +290,4 @@ def renewal(
 
 def read_beat(reply: list[Any]) -> Beat:
     """Read the heartbeat script's answer."""
-    return Beat(reply[0] == b"superseded", _texts(reply[1]), _texts(reply[2]))
-
-
-def _texts(codes: list[bytes]) -> list[str]:
-    return [code.decode() for code in codes]
+    return Beat(reply[0] == b"superseded", texts(reply[1]), texts(reply[2]))

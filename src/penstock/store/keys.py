@@ -47,7 +47,7 @@ class QueueKeys:
 
     @property
     def job(self) -> str:
-        """Hash of one job: ``spec status lease attempt crashes releases message_id lane worker …``."""
+        """Hash of one job: ``spec status lease attempt crashes releases message_id lane worker traits …``."""
         return f"{self.base}:job:"
 
     @property
@@ -82,7 +82,7 @@ class QueueKeys:
 
     @property
     def index(self) -> str:
-        """Sorted sets: finished jobs of one status by the time they ended, in ms."""
+        """Sorted sets: finished, waiting and suspended jobs of one status by time, in ms."""
         return f"{self.base}:index:"
 
     @property
@@ -129,3 +129,123 @@ class QueueKeys:
     def scratch(self) -> str:
         """Never exists: what scripts delete first so that they also run at maxmemory."""
         return f"{self.base}:scratch"
+
+    @property
+    def home(self) -> str:
+        """What the keys of flow control begin with: scripts that need them make them from this."""
+        return f"{self.base}:"
+
+    @property
+    def stream_keyed(self) -> str:
+        """Stream of jobs that were admitted from their key's line; claims read it at once."""
+        return f"{self.base}:stream:keyed"
+
+    @property
+    def flow_line(self) -> str:
+        """Sorted set per lane and key (``<lane>:<key>``): waiting jobs of the key in the order they came."""
+        return f"{self.base}:line:"
+
+    @property
+    def turns(self) -> str:
+        """Sorted set per lane: keys with a line by the turn at which each is next."""
+        return f"{self.base}:turns:"
+
+    @property
+    def holders(self) -> str:
+        """Set per key: ids of the jobs that hold its places."""
+        return f"{self.base}:holders:"
+
+    @property
+    def limits(self) -> str:
+        """Hash: key → ``places jobs units window_ms``, 0 for no limit."""
+        return f"{self.base}:limits"
+
+    @property
+    def pauses(self) -> str:
+        """Sorted set: keys by the time until which they are paused, in ms."""
+        return f"{self.base}:pauses"
+
+    @property
+    def starts(self) -> str:
+        """List per rate key: start times within its window."""
+        return f"{self.base}:starts:"
+
+    @property
+    def booked(self) -> str:
+        """List per rate key: ``time units id`` of what was booked within its window."""
+        return f"{self.base}:booked:"
+
+    @property
+    def spent(self) -> str:
+        """String per rate key: the sum of its booked units."""
+        return f"{self.base}:spent:"
+
+    @property
+    def timers(self) -> str:
+        """Sorted set by due time in ms: ``job <id>`` asleep, ``late <id>`` expiring, ``key <lane> <key>``."""
+        return f"{self.base}:timers"
+
+    @property
+    def unique(self) -> str:
+        """String per unique key: the id that holds it and until when its window lasts, in ms."""
+        return f"{self.base}:unique:"
+
+    @property
+    def parents(self) -> str:
+        """Set: parents that a job still waits for."""
+        return f"{self.base}:parents:"
+
+    @property
+    def children(self) -> str:
+        """Set: jobs to tell when a job ends; ``queue/id`` on another queue."""
+        return f"{self.base}:children:"
+
+    @property
+    def inputs(self) -> str:
+        """Hash: parent → how it ended and its result or error."""
+        return f"{self.base}:inputs:"
+
+    @property
+    def fanout(self) -> str:
+        """List: ended jobs whose children have not all been told."""
+        return f"{self.base}:fanout"
+
+    @property
+    def crossings(self) -> str:
+        """Stream: endings to be told to children on other queues."""
+        return f"{self.base}:crossings"
+
+    @property
+    def signals(self) -> str:
+        """Hash: ``<name>#<place>`` → signal, ``<name>#`` → how many came."""
+        return f"{self.base}:signals:"
+
+    @property
+    def live(self) -> str:
+        """Stream: a job's live feed, ``kind at body``."""
+        return f"{self.base}:live:"
+
+    @property
+    def usage(self) -> str:
+        """Hash per hour (epoch seconds): ``<type>|<key>|<name>`` → sum that jobs reported."""
+        return f"{self.base}:usage:"
+
+    @property
+    def paused(self) -> str:
+        """String: there while the queue is paused."""
+        return f"{self.base}:paused"
+
+    @property
+    def cron(self) -> str:
+        """Hash: schedule → JSON, ``<schedule>#last`` → newest slot dealt with in ms, ``<schedule>#paused``."""
+        return f"{self.base}:cron"
+
+    @property
+    def cron_due(self) -> str:
+        """Sorted set: schedules that are not paused by their next slot in ms."""
+        return f"{self.base}:cron_due"
+
+    @property
+    def calls(self) -> str:
+        """Channel: ``cancel <id> <lease>``, ``emit <id>`` and ``end <id>``, for those who listen now."""
+        return f"{self.base}:calls"

@@ -26,7 +26,7 @@ async def load_job(engine: Engine, job_id: str, queue_name: str) -> Job | None:
         return None
     fields = {name.decode(): value for name, value in stored.items()}
     job = read_job(job_id, fields, queue_name)
-    if "apart" in fields:
+    if b"a" in fields.get("traits", b""):
         job.payload = await _load_beside(engine, engine.keys.payload, job)
     if "result_apart" in fields:
         job.result = await _load_beside(engine, engine.keys.result, job)

@@ -38,7 +38,7 @@ class Promoter:
         while True:
             self._sooner.clear()
             try:
-                _, due_ms = await self._engine.promote()
+                _, due_ms, _ = await self._engine.promote()
             except PenstockError as error:
                 logger.warning("promoter: %s; trying again", error)
                 due_ms = None

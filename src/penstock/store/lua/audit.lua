@@ -1,10 +1,10 @@
 -- Compares what the counts say with what the streams and sets hold. In health every pair is equal.
 --
--- KEYS stream stream_high stream_low stream_suspects leases scheduled counts index
+-- KEYS stream stream_high stream_low stream_suspects leases scheduled counts index home
 -- ARGV group
 -- USES lanes groups
 -- RETURNS {counted, held, …}: two numbers each for ready or running, running, waiting for a time, completed,
---         failed and cancelled; then messages handed out beyond the leases and 0, and lanes whose waiting
+--         failed, cancelled, waiting and suspended; then messages handed out beyond the leases and 0, and lanes whose waiting
 --         messages the group will never be given and 0
 local function counted(...)
   local sum = 0
@@ -13,13 +13,13 @@ local function counted(...)
 end
 
 local depth, delivered, stuck = 0, 0, 0
-for _, home in pairs(lanes) do
-  local length, facts = redis.call('XLEN', home), facts_of_group(home)
+for _, lane in pairs(lanes) do
+  local length, facts = redis.call('XLEN', lane), facts_of_group(lane)
   depth = depth + length
   if facts then
     delivered = delivered + facts.pending
     local waiting = length > facts.pending
-    if waiting and #redis.call('XRANGE', home, '(' .. facts.last, '+', 'COUNT', 1) == 0 then stuck = stuck + 1 end
+    if waiting and #redis.call('XRANGE', lane, '(' .. facts.last, '+', 'COUNT', 1) == 0 then stuck = stuck + 1 end
   end
 end
 return {
@@ -29,6 +29,8 @@ return {
   counted('completed'), redis.call('ZCARD', index .. 'completed'),
   counted('failed'), redis.call('ZCARD', index .. 'failed'),
   counted('cancelled'), redis.call('ZCARD', index .. 'cancelled'),
+  counted('waiting'), redis.call('ZCARD', index .. 'waiting'),
+  counted('suspended'), redis.call('ZCARD', index .. 'suspended'),
   math.max(delivered - redis.call('ZCARD', leases), 0), 0,
   stuck, 0,
 }

@@ -1,18 +1,20 @@
--- Gives jobs to a worker: lapsed leases first, then waiting suspects, then the lanes by their credits.
--- pending → processing; processing → processing (a dead worker's job), → pending (a suspect without a
+-- Gives jobs to a worker: lapsed leases first, then waiting suspects, then the lanes by their credits; within a
+-- lane, jobs without a key share evenly with keys that take turns. A paused queue gives none.
+-- pending, waiting → processing; pending, waiting → cancelled (too late to start); processing → processing (a dead worker's job), → pending (a suspect without a
 -- seat), → failed (too many crashes), → cancelled (its cancellation was asked for before its worker died).
 -- Calling again with the same request id returns the same batch: a lost reply strands nothing.
 --
 -- KEYS stream stream_high stream_low stream_suspects leases scheduled counts index dlq events credits
---      bell pulse amnesty job payload result steps claim
+--      bell pulse amnesty home job payload result steps claim
 -- ARGV now_ms group consumer request_id count lease_ms unrenewed suspect_seats beat_ms amnesty_ms
 --      keep_ms
--- USES clock tally bell state lanes leave record finish quarantine lapse pulse
+-- USES clock tally bell state lanes leave record finish quarantine lapse pulse kin admit
 -- RETURNS {wake_ms, scheduled_ms, id, lease, spec, attempt, crashes, steps, …}: the times until the next lapse
 --         and the next due job, -1 for none and when the batch is full; then six entries a job
 local WEIGHTS = { { 'high', 6 }, { 'normal', 3 }, { 'low', 1 } }
 local ROUND = 10
 local CLAIM_KEPT_MS = 60000
+local TOLD_A_CLAIM = 64
 
 redis.call('DEL', claim .. '-')
 local wanted = tonumber(count)
@@ -89,6 +91,7 @@ local function take_message(lane, message_id, id)
   elseif state and state.status == 'pending' and state.message_id == message_id then
     -- Met here only when the group was made anew: suspects have a lane of their own.
     if state.crashes >= SUSPECT_CRASHES and seats <= 0 then return seat_among_suspects(id, state) end
+    if state.traits and is_late(id, state) then return cancel(id, state, EXPIRED) end
     return take(id, state)
   elseif state and state.status == 'processing' and state.message_id == message_id then
     return nil
@@ -97,13 +100,13 @@ local function take_message(lane, message_id, id)
   leave_message(lane, message_id)
 end
 
-local function read_lane(lane, most)
-  local home = lanes[lane]
-  local answer = redis.pcall('XREADGROUP', 'GROUP', group, consumer, 'COUNT', most, 'STREAMS', home, '>')
+local function read_stream(lane, most)
+  local home_lane = lanes[lane]
+  local answer = redis.pcall('XREADGROUP', 'GROUP', group, consumer, 'COUNT', most, 'STREAMS', home_lane, '>')
   if answer and answer.err then
-    if redis.call('EXISTS', home) == 0 and lane ~= 'normal' then return 0 end
-    redis.call('XGROUP', 'CREATE', home, group, 0, 'MKSTREAM')
-    answer = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', most, 'STREAMS', home, '>')
+    if redis.call('EXISTS', home_lane) == 0 and lane ~= 'normal' then return 0 end
+    redis.call('XGROUP', 'CREATE', home_lane, group, 0, 'MKSTREAM')
+    answer = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', most, 'STREAMS', home_lane, '>')
   end
   if not answer then return 0 end
   local entries = answer[1][2]
@@ -116,8 +119,24 @@ end
 local function drain_normal()
   while #taken < wanted do
     local most = wanted - #taken
-    if read_lane('normal', most) < most then return end
+    if read_stream('normal', most) < most then return end
   end
+end
+
+-- Of a lane's share, half goes to jobs without a key and half to keys in turn; what one leaves the other gets.
+-- Slots that free up one by one go to the two sides by turns.
+local function read_lane(lane, most)
+  if redis.call('EXISTS', home .. 'turns:' .. lane) == 0 then return read_stream(lane, most) end
+  local half = most / 2
+  local is_keyed_first = redis.call('HINCRBY', credits, 'side', 1) % 2 == 0
+  local for_keys = is_keyed_first and math.ceil(half) or math.floor(half)
+  local admitted = admit(lane, for_keys)
+  local streamed = read_stream(lane, most - admitted)
+  if admitted == for_keys and admitted + streamed < most then
+    admitted = admitted + admit(lane, most - admitted - streamed)
+  end
+  if admitted > 0 then read_stream('keyed', admitted) end
+  return admitted + streamed
 end
 
 -- Credits outlive the call, so slots that free up one by one share as fairly as a whole batch.
@@ -148,15 +167,23 @@ end
 
 if repeat_earlier_claim() then return reply end
 
+local timers = home .. 'timers'
+local is_plain = redis.call('EXISTS', stream_high, stream_low, stream_suspects, home .. 'stream:keyed',
+  home .. 'turns:high', home .. 'turns:normal', home .. 'turns:low', home .. 'fanout', timers, home .. 'paused') == 0
+if not is_plain and redis.call('EXISTS', home .. 'paused') == 1 then return reply end
+
 local lapsed = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'WITHSCORES', 'LIMIT', 0, wanted)
 if #lapsed > 0 then
   spared_until = amnesty_until(beat_ms, amnesty_ms)
   for place = 1, #lapsed, 2 do take_lapsed(lapsed[place], tonumber(lapsed[place + 1])) end
 end
-if redis.call('EXISTS', stream_high, stream_low, stream_suspects) == 0 then
+if is_plain then
   drain_normal()
 else
-  if seats > 0 and #taken < wanted then read_lane('suspects', 1) end
+  resolve(TOLD_A_CLAIM)
+  if seats > 0 and #taken < wanted then read_stream('suspects', 1) end
+  -- Those that stand there already hold their key's place.
+  if #taken < wanted and redis.call('EXISTS', home .. 'stream:keyed') == 1 then read_stream('keyed', wanted - #taken) end
   drain_by_credits()
 end
 
@@ -176,6 +203,15 @@ redis.call('DEL', bell)
 if seated > 0 then ring(seated) end
 local lapse = redis.call('ZRANGE', leases, 0, 0, 'WITHSCORES')[2]
 if lapse then reply[1] = math.max(tonumber(lapse), spared_until, now) - now end
-local due = redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2]
-if due then reply[2] = math.max(tonumber(due) - now, 0) end
+local due = tonumber(redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2])
+if not is_plain then
+  local timer = tonumber(redis.call('ZRANGE', timers, 0, 0, 'WITHSCORES')[2])
+  if timer and (not due or timer < due) then due = timer end
+  if redis.call('EXISTS', home .. 'fanout') == 1 then due = now end
+end
+if not is_plain and redis.call('EXISTS', home .. 'turns:high', home .. 'turns:normal', home .. 'turns:low') > 0 then
+  -- More keys than one claim looks at: each look ends a turn, so asking again comes to an end.
+  reply[1] = 0
+end
+if due then reply[2] = math.max(due - now, 0) end
 return reply

@@ -1,9 +1,9 @@
 -- Removes finished jobs whose retention is over, with every key they had and their dead letter.
 -- A recorded job whose last event some required group has not passed starts its retention anew.
 --
--- KEYS counts index dlq events job payload result steps
+-- KEYS counts index dlq events home job payload result steps
 -- ARGV now_ms ttl_ms status most required
--- USES clock tally
+-- USES clock tally state
 -- RETURNS how many jobs were removed
 local LETTER_WINDOW_MS = 1000
 local MOST_LETTERS = 1000
@@ -25,7 +25,7 @@ local function drop_letter(id)
 end
 
 local function remove(id)
-  local raw = redis.pcall('HMGET', job .. id, 'letter', 'event_id', 'status')
+  local raw = redis.pcall('HMGET', job .. id, 'letter', 'event_id', 'status', 'traits')
   if raw.err then raw = {} end
   if is_history_behind(raw[2]) then
     redis.call('ZADD', index .. status, now, id)
@@ -40,6 +40,9 @@ local function remove(id)
   -- An id that was enqueued anew after its keys ran out belongs to the new job.
   if not raw[3] or raw[3] == status then
     redis.call('DEL', job .. id, payload .. id, result .. id, steps .. id)
+    if raw[4] or not raw[3] then
+      redis.call('DEL', home .. 'inputs:' .. id, home .. 'signals:' .. id, home .. 'live:' .. id)
+    end
   end
   move(status, nil)
   removed = removed + 1

@@ -1,9 +1,14 @@
--- Moves due jobs to their lane: scheduled → pending, retrying → pending. Damaged ones are set aside.
+-- Moves due jobs to where workers find them: scheduled, retrying, suspended → pending, or waiting for their
+-- key's turn; → cancelled when they are too late to start. Gives keys that may go on their turn, and tells
+-- children of parents that have ended. Damaged jobs are set aside.
 --
--- KEYS stream stream_high stream_low stream_suspects leases scheduled counts index dlq events bell job
+-- KEYS stream stream_high stream_low stream_suspects leases scheduled counts index dlq events bell credits home
+--      job payload result steps
 -- ARGV now_ms group keep_ms most
--- USES clock tally bell state lanes leave record quarantine
--- RETURNS {promoted, next_ms}: jobs moved, and the time until the next is due (-1: none)
+-- USES clock tally bell state lanes leave record finish quarantine ready line kin
+-- RETURNS {promoted, next_ms, crossings}: jobs moved, the time until the next is due (-1: none), and how many
+--         endings wait to be told on other queues
+local timers = home .. 'timers'
 local promoted = 0
 
 local function promote(id)
@@ -11,18 +16,55 @@ local function promote(id)
   if problem == 'corrupt' then return quarantine(id, 'scheduled') end
   redis.call('ZREM', scheduled, id)
   if problem or (state.status ~= 'scheduled' and state.status ~= 'retrying') then return end
-  local lane = state.crashes >= SUSPECT_CRASHES and 'suspects' or state.lane
-  local message_id = redis.call('XADD', lanes[lane] or stream, '*', 'id', id)
-  redis.call('HSET', job .. id, 'status', 'pending', 'message_id', message_id)
-  if lane ~= 'normal' then redis.call('HSET', job .. id, 'lane', lane) end
-  move(state.status, 'pending')
+  if is_late(id, state) then return cancel(id, state, EXPIRED) end
+  make_ready(id, state)
   record('promoted', id, state)
   promoted = promoted + 1
 end
 
+local function wake(id)
+  local state, problem = read(id)
+  if problem == 'corrupt' then return quarantine(id, 'suspended') end
+  if problem or state.status ~= 'suspended' then return end
+  leave(id, state)
+  make_ready(id, state)
+  record('promoted', id, state)
+  promoted = promoted + 1
+end
+
+local function give_up_on(id)
+  local state, problem = read(id)
+  if problem or state.ended or state.status == 'processing' or state.attempt > 0 then return end
+  cancel(id, state, EXPIRED)
+end
+
+local rung = {
+  job = wake,
+  late = give_up_on,
+  key = function(place)
+    local lane, key = place:match('^(%S+) (.*)$')
+    give_turn(lane, key)
+  end,
+}
+
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', scheduled, '-inf', now, 'LIMIT', 0, most)) do promote(id) end
+for _, timer in ipairs(redis.call('ZRANGEBYSCORE', timers, '-inf', now, 'LIMIT', 0, most)) do
+  redis.call('ZREM', timers, timer)
+  local kind, about = timer:match('^(%S+) (.*)$')
+  rung[kind](about)
+end
+resolve(tonumber(most))
 write_departures()
 write_tally()
-if promoted > 0 then ring(promoted) end
-local due = redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2]
-return { promoted, due and math.max(tonumber(due) - now, 0) or -1 }
+write_finished()
+
+local function next_due()
+  if redis.call('EXISTS', home .. 'fanout') == 1 then return 0 end
+  local due = nil
+  for _, waiting in ipairs({ scheduled, timers }) do
+    local at = tonumber(redis.call('ZRANGE', waiting, 0, 0, 'WITHSCORES')[2])
+    if at and (not due or at < due) then due = at end
+  end
+  return due and math.max(due - now, 0) or -1
+end
+return { promoted, next_due(), redis.call('XLEN', home .. 'crossings') }

@@ -2,7 +2,7 @@
 -- The lease is the truth: one that has not ended is left alone whatever `idle_ms` says.
 --
 -- KEYS stream stream_high stream_low stream_suspects leases scheduled counts index dlq events bell pulse
---      amnesty job payload result steps
+--      amnesty credits home job payload result steps
 -- ARGV now_ms group idle_ms lease_ms beat_ms amnesty_ms keep_ms most
 -- USES clock tally bell state leave record finish quarantine lapse pulse
 -- RETURNS how many jobs were put back

@@ -1,6 +1,7 @@
 -- Makes the counts agree with what the streams and sets hold, after the auditor has mended those.
 --
--- KEYS stream stream_high stream_low stream_suspects leases scheduled counts index job
+-- KEYS stream stream_high stream_low stream_suspects leases scheduled counts index home job
+-- USES lanes
 -- RETURNS 'ok'
 local MOST_READ = 10000
 
@@ -15,8 +16,8 @@ local function count_retrying(timed)
   return math.floor(timed * retrying / #ids)
 end
 
-local depth = redis.call('XLEN', stream) + redis.call('XLEN', stream_high) + redis.call('XLEN', stream_low)
-  + redis.call('XLEN', stream_suspects)
+local depth = 0
+for _, lane in pairs(lanes) do depth = depth + redis.call('XLEN', lane) end
 local running = redis.call('ZCOUNT', leases, '(0', '+inf')
 local timed = redis.call('ZCARD', scheduled)
 local retrying = count_retrying(timed)
@@ -24,5 +25,7 @@ redis.call('HSET', counts, 'pending', math.max(depth - running, 0), 'processing'
   'retrying', retrying, 'scheduled', timed - retrying,
   'completed', redis.call('ZCARD', index .. 'completed'),
   'failed', redis.call('ZCARD', index .. 'failed'),
-  'cancelled', redis.call('ZCARD', index .. 'cancelled'))
+  'cancelled', redis.call('ZCARD', index .. 'cancelled'),
+  'waiting', redis.call('ZCARD', index .. 'waiting'),
+  'suspended', redis.call('ZCARD', index .. 'suspended'))
 return 'ok'

@@ -1,12 +1,12 @@
 -- Settles attempts, each under the lease it was claimed with: processing → completed, retrying, failed,
--- cancelled or pending (a release). An outcome that was settled before answers 'already', a lease that is
+-- cancelled, suspended or pending (a release). An outcome that was settled before answers 'already', a lease that is
 -- no longer the job's answers 'lost' and changes nothing.
 --
 -- KEYS stream stream_high stream_low stream_suspects leases scheduled counts index dlq events bell scratch
---      job payload result steps
+--      home credits job payload result steps
 -- ARGV now_ms group keep_ms
 -- EACH id lease outcome body delay_ms detail
--- USES clock tally bell state leave record finish quarantine release retry
+-- USES clock tally bell state leave record finish quarantine release retry suspend
 -- RETURNS one code a job: 'ok', 'already', 'lost', 'gone', 'corrupt', 'unknown'
 redis.call('DEL', scratch)
 local outcomes = {
@@ -14,6 +14,8 @@ local outcomes = {
   fail = function(id, state, body, _, detail) fail(id, state, body, detail) end,
   cancel = function(id, state) cancel(id, state) end,
   retry = retry,
+  back_off = back_off,
+  suspend = suspend,
   defer = defer,
   release = release,
   lapse = lapse,

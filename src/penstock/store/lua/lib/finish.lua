@@ -3,10 +3,11 @@
 -- Nor does a job that a worker settles (`keep_ms` is empty): the worker's own janitor removes it. Whoever
 -- settles without a worker leaves keys that go by themselves.
 --
--- KEYS index dlq payload result steps
+-- KEYS index dlq payload result steps home
 -- ARGV keep_ms
--- USES clock tally state leave record
+-- USES clock tally state leave record letgo
 local INLINE_LIMIT_BYTES = 16384
+local FLOW_KEYS = { 'inputs:', 'signals:', 'live:' }
 local finished = { completed = {}, failed = {}, cancelled = {} }
 
 local function write_finished()
@@ -21,17 +22,26 @@ local function expire(id, state, has_result)
   if state.apart then redis.call('PEXPIRE', payload .. id, keep_ms) end
   if has_result then redis.call('PEXPIRE', result .. id, keep_ms) end
   if state.steps > 0 then redis.call('PEXPIRE', steps .. id, keep_ms) end
+  if not state.traits then return end
+  for _, kind in ipairs(FLOW_KEYS) do redis.call('PEXPIRE', home .. kind .. id, keep_ms) end
+end
+
+-- A retention of the job's own moves its place among the finished, which are removed by time.
+local function retention_shift(id, state)
+  if not has(state.traits, 't') then return 0 end
+  return flow_of(id).keep_shift or 0
 end
 
 local function finish(id, state, status, event_id, has_result, ...)
   leave(id, state)
+  if state.traits then let_go(id, state.traits, status) end
   if event_id then
     redis.call('HSET', job .. id, 'status', status, 'completed_at', now, 'event_id', event_id, ...)
   else
     redis.call('HSET', job .. id, 'status', status, 'completed_at', now, ...)
   end
   local indexed = finished[status]
-  indexed[#indexed + 1] = now
+  indexed[#indexed + 1] = now + retention_shift(id, state)
   indexed[#indexed + 1] = id
   move(state.status, status)
   expire(id, state, has_result)
@@ -55,6 +65,16 @@ local function fail(id, state, problem, detail)
   finish(id, state, 'failed', event_id, false, 'error', problem, 'letter', letter)
 end
 
-local function cancel(id, state)
+local function cancel(id, state, problem)
+  if problem then
+    return finish(id, state, 'cancelled', record('cancelled', id, state, 'error', problem), false, 'error', problem)
+  end
   finish(id, state, 'cancelled', record('cancelled', id, state), false)
+end
+
+local EXPIRED = 'Expired: the job had not started by its expires_at'
+
+-- A job is to start by its expiry; one that has started goes on.
+local function is_late(id, state)
+  return has(state.traits, 'x') and state.attempt == 0 and tonumber(flow_of(id).expires) <= now
 end

@@ -2,8 +2,8 @@
 --
 -- ARGV group
 -- USES lanes
-local function facts_of_group(home)
-  local groups = redis.pcall('XINFO', 'GROUPS', home)
+local function facts_of_group(lane)
+  local groups = redis.pcall('XINFO', 'GROUPS', lane)
   if groups.err then return nil end
   for _, info in ipairs(groups) do
     local facts = {}

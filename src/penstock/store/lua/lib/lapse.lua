@@ -32,7 +32,8 @@ end
 
 -- Suspects wait on a lane of their own, so that none blocks the jobs behind it.
 local function seat_among_suspects(id, state)
-  leave(id, state)
+  if state.message_id then leave_message(state.lane, state.message_id) end
+  unleased[#unleased + 1] = id
   local message_id = redis.call('XADD', stream_suspects, '*', 'id', id)
   redis.call('HSET', job .. id, 'status', 'pending', 'message_id', message_id, 'lane', 'suspects', 'lease', '')
   move(state.status, 'pending')

@@ -2,11 +2,12 @@
 -- `defer` is the same for a job that this worker cannot run (an unknown type): no attempt is spent.
 -- A job whose cancellation was asked for ends here instead.
 --
--- KEYS scheduled job
--- USES clock tally leave record finish
+-- KEYS scheduled job home
+-- USES clock tally leave record finish letgo flow
 local function wait_for(id, state, delay_ms, event, problem, ...)
   if state.cancel then return cancel(id, state) end
   leave(id, state)
+  if state.traits then let_go_of_place(id, state.traits) end
   redis.call('HSET', job .. id, 'status', 'retrying', 'error', problem, ...)
   redis.call('ZADD', scheduled, now + delay_ms, id)
   move('processing', 'retrying')
@@ -19,4 +20,11 @@ end
 
 local function defer(id, state, problem, delay_ms)
   wait_for(id, state, delay_ms, 'deferred', problem, 'attempt', state.attempt - 1, 'releases', state.releases + 1)
+end
+
+-- A retry because the key's provider asked for a pause: the others of that key wait as well.
+local function back_off(id, state, problem, delay_ms)
+  local key = has(state.traits, 'k') and flow_of(id).rate
+  if key then redis.call('ZADD', home .. 'pauses', 'GT', now + delay_ms, key) end
+  retry(id, state, problem, delay_ms)
 end

@@ -11,11 +11,24 @@ local STATUSES = {
 }
 
 -- Each field asked for costs time, so hot paths ask for what they need; the rest reads as its default.
-local FOR_COMPLETION = { 'status', 'lease', 'message_id', 'lane', 'record', 'steps', 'apart', 'attempt' }
-local FOR_CLAIM = { 'status', 'lease', 'message_id', 'lane', 'record', 'steps', 'apart', 'attempt',
+local FOR_COMPLETION = { 'status', 'lease', 'message_id', 'lane', 'traits', 'steps', 'attempt' }
+local FOR_CLAIM = { 'status', 'lease', 'message_id', 'lane', 'traits', 'steps', 'attempt',
   'spec', 'crashes', 'releases', 'unrenewed' }
-local FOR_ALL = { 'status', 'lease', 'message_id', 'lane', 'record', 'steps', 'apart', 'attempt',
+local FOR_ALL = { 'status', 'lease', 'message_id', 'lane', 'traits', 'steps', 'attempt',
   'spec', 'crashes', 'releases', 'unrenewed', 'max_attempts', 'cancel', 'idle_releases' }
+
+-- What few jobs have is told by letters, so that one field answers for all of it: a payload apart, c children,
+-- k key, l live feed, p parents, r recorded, s signals, t retention of its own, u unique key, x expiry.
+local function has(traits, letter)
+  return traits and traits:find(letter, 1, true) ~= nil
+end
+
+local function add_trait(id, traits, letter)
+  if has(traits, letter) then return traits end
+  traits = (traits or '') .. letter
+  redis.call('HSET', job .. id, 'traits', traits)
+  return traits
+end
 
 -- One table for all jobs of a script: a table a job would be the largest part of what Lua allocates.
 -- A state is therefore good until the next `read`.
@@ -25,13 +38,13 @@ local function read(id, asked)
   asked = asked or FOR_ALL
   local raw = redis.pcall('HMGET', job .. id, unpack(asked))
   if raw.err then return nil, 'corrupt' end
-  local status, spec = raw[1], raw[9]
+  local status, spec = raw[1], raw[8]
   if not spec and not status then
     if redis.call('EXISTS', job .. id) == 0 then return nil, 'gone' end
     return nil, 'corrupt'
   end
-  local attempt, crashes, releases = tonumber(raw[8] or 0), tonumber(raw[10] or 0), tonumber(raw[11] or 0)
-  local max_attempts, steps, idle_releases = tonumber(raw[13] or 3), tonumber(raw[6] or 0), tonumber(raw[15] or 0)
+  local attempt, crashes, releases = tonumber(raw[7] or 0), tonumber(raw[9] or 0), tonumber(raw[10] or 0)
+  local max_attempts, steps, idle_releases = tonumber(raw[12] or 3), tonumber(raw[6] or 0), tonumber(raw[14] or 0)
   local ended = status == 'completed' or status == 'failed' or status == 'cancelled'
   -- What has ended is never set aside: only its status still matters.
   local has_spec = spec or asked == FOR_COMPLETION
@@ -39,9 +52,10 @@ local function read(id, asked)
     and steps and idle_releases)
   if not sound then return nil, 'corrupt' end
   state.status, state.lease, state.message_id, state.lane = status, raw[2], raw[3], raw[4] or 'normal'
-  state.recorded, state.steps, state.apart, state.attempt = raw[5] == '1', steps, raw[7] == '1', attempt
-  state.spec, state.crashes, state.releases, state.unrenewed = spec, crashes, releases, raw[12] == '1'
-  state.max_attempts, state.cancel, state.idle_releases = max_attempts, raw[14] == '1', idle_releases
+  state.traits, state.steps, state.attempt = raw[5], steps, attempt
+  state.recorded, state.apart = has(raw[5], 'r'), has(raw[5], 'a')
+  state.spec, state.crashes, state.releases, state.unrenewed = spec, crashes, releases, raw[11] == '1'
+  state.max_attempts, state.cancel, state.idle_releases = max_attempts, raw[13] == '1', idle_releases
   state.ended = ended
   return state
 end

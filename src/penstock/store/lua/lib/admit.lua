@@ -1,0 +1,68 @@
+-- Admits jobs from the lines of keys to the keyed lane: one a turn, within each key's places and rate.
+-- waiting → pending; the claim that admits them reads them at once.
+--
+-- KEYS home job
+-- USES clock tally state lanes flow line rates parked quarantine finish
+local MOST_LOOKS = 128
+
+-- Whether the key may start one more: else its turn ends until a place is freed or its rate opens.
+local function may_start(lane, key, options)
+  local places = limits_of(key)
+  if places == 0 then places = options.limit or 0 end
+  if places > 0 and redis.call('SCARD', home .. 'holders:' .. key) >= places then return false end
+  if not options.rate then return true end
+  local at = opening(options.rate, options.units or 0)
+  if at <= now then return true end
+  redis.call('ZADD', home .. 'timers', at, 'key ' .. lane .. ' ' .. key)
+  return false
+end
+
+local function seat(id, state, key, options)
+  redis.call('SADD', home .. 'holders:' .. key, id)
+  if options.rate then book(options.rate, id, options.units or 0) end
+  redis.call('ZREM', index .. 'waiting', id)
+  local lane = state.crashes >= SUSPECT_CRASHES and 'suspects' or 'keyed'
+  local message_id = redis.call('XADD', lanes[lane], '*', 'id', id)
+  redis.call('HSET', job .. id, 'status', 'pending', 'message_id', message_id, 'lane', lane)
+  move('waiting', 'pending')
+  return lane == 'keyed'
+end
+
+-- One turn: 'taken', 'blocked' (the key may not start one) or 'passed' (nothing stood there, or it was too late).
+local function one_turn(lane, key)
+  local line = home .. 'line:' .. lane .. ':' .. key
+  local id = redis.call('ZRANGE', line, 0, 0)[1]
+  if not id then return 'blocked' end
+  local state, problem = read(id)
+  if problem == 'corrupt' then quarantine(id, 'waiting') end
+  if problem or state.status ~= 'waiting' then
+    redis.call('ZREM', line, id)
+    return 'passed'
+  end
+  if is_late(id, state) then
+    cancel(id, state, EXPIRED)
+    return 'passed'
+  end
+  local options = flow_of(id)
+  if not may_start(lane, key, options) then return 'blocked' end
+  redis.call('ZREM', line, id)
+  return seat(id, state, key, options) and 'taken' or 'passed'
+end
+
+local function admit(lane, most)
+  local turns = home .. 'turns:' .. lane
+  local admitted, looks = 0, 0
+  while admitted < most and looks < MOST_LOOKS do
+    local key = redis.call('ZRANGE', turns, 0, 0)[1]
+    if not key then break end
+    looks = looks + 1
+    local outcome = one_turn(lane, key)
+    if outcome == 'blocked' then
+      redis.call('ZREM', turns, key)
+    else
+      redis.call('ZADD', turns, redis.call('HINCRBY', credits, 'turn', 1), key)
+      if outcome == 'taken' then admitted = admitted + 1 end
+    end
+  end
+  return admitted
+end

@@ -1,0 +1,29 @@
+-- Looks after keys: a holder whose job is gone, or stands where it holds nothing, is evicted, and a key with a line
+-- has its turn again.
+--
+-- KEYS home job credits bell
+-- EACH key
+-- USES state line
+-- RETURNS how many holders were evicted
+local evicted = 0
+
+local function holds(id)
+  local status = redis.pcall('HGET', job .. id, 'status')
+  return status == 'processing' or status == 'pending'
+end
+
+local function tend(key)
+  for _, id in ipairs(redis.call('SMEMBERS', home .. 'holders:' .. key)) do
+    if not holds(id) then
+      redis.call('SREM', home .. 'holders:' .. key, id)
+      evicted = evicted + 1
+    end
+  end
+  for _, lane in ipairs(HOME_LANES) do
+    if redis.call('EXISTS', home .. 'line:' .. lane .. ':' .. key) == 1 then give_turn(lane, key) end
+  end
+end
+
+for at = FIRST, #ARGV do tend(ARGV[at]) end
+write_wakes()
+return evicted
