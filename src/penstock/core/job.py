@@ -13,7 +13,6 @@ from penstock.core.config import get_queue_config
 from penstock.core.errors import InvalidJobError
 from penstock.core.names import new_job_id
 
-
 UniquePolicy: TypeAlias = Literal["existing", "reject", "replace"]
 ParentPolicy: TypeAlias = Literal["cancel", "fail", "run"]
 
@@ -41,9 +40,9 @@ FINAL_STATUSES = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CAN
 
 #: Every move a job may make. Moves to ``failed`` from where nothing runs are quarantine (a damaged job
 #: is set aside wherever it is met) or the policy for a parent that failed. A job with a key waits for
-#: its turn wherever others become pending. ``failed → pending`` is a dead letter put back by hand. ``processing → pending`` is a release, or a dead
-#: worker's job that waits for a place among the suspects; ``processing → processing`` is a dead
-#: worker's job taken over at once.
+#: its turn wherever others become pending. ``failed → pending`` is a dead letter put back by hand.
+#: ``processing → pending`` is a release, or a dead worker's job that waits for a place among the
+#: suspects; ``processing → processing`` is a dead worker's job taken over at once.
 TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = MappingProxyType(
     {
         JobStatus.PENDING: frozenset({JobStatus.PROCESSING, JobStatus.CANCELLED, JobStatus.FAILED}),

@@ -54,7 +54,9 @@ class Outcome(NamedTuple):
 
 
 class Promotion(NamedTuple):
-    """What one look at the clock did: jobs moved, ms until the next is due (``None``: none is), and how many
+    """What one look at the clock did.
+
+    ``promoted`` jobs moved, the next is due in ``due_in_ms`` (``None``: none is), and ``crossings``
     endings wait to be told on other queues.
     """
 
