@@ -1,7 +1,7 @@
 -- Sets what a key may do: places at once, and jobs and units within a moving window; 0 means no limit.
 -- Or pauses it until a time. Its line has a turn at once, to see what the new limit allows.
 --
--- KEYS home credits bell
+-- KEYS home credits bell job
 -- ARGV key places jobs units window_ms paused_until
 -- USES line
 -- RETURNS 'ok'

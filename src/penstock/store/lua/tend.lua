@@ -3,22 +3,12 @@
 --
 -- KEYS home job credits bell
 -- EACH key
--- USES state line
+-- USES line
 -- RETURNS how many holders were evicted
 local evicted = 0
 
-local function holds(id)
-  local status = redis.pcall('HGET', job .. id, 'status')
-  return status == 'processing' or status == 'pending'
-end
-
 local function tend(key)
-  for _, id in ipairs(redis.call('SMEMBERS', home .. 'holders:' .. key)) do
-    if not holds(id) then
-      redis.call('SREM', home .. 'holders:' .. key, id)
-      evicted = evicted + 1
-    end
-  end
+  evicted = evicted + evict(key, redis.call('SMEMBERS', home .. 'holders:' .. key))
   for _, lane in ipairs(HOME_LANES) do
     if redis.call('EXISTS', home .. 'line:' .. lane .. ':' .. key) == 1 then give_turn(lane, key) end
   end

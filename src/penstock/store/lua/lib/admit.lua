@@ -9,7 +9,7 @@ local MOST_LOOKS = 128
 local function may_start(lane, key, options)
   local places = limits_of(key)
   if places == 0 then places = options.limit or 0 end
-  if places > 0 and redis.call('SCARD', home .. 'holders:' .. key) >= places then return false end
+  if places > 0 and is_full(key, places) then return false end
   if not options.rate then return true end
   local at = opening(options.rate, options.units or 0)
   if at <= now then return true end

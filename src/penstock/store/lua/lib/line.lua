@@ -1,8 +1,9 @@
 -- Jobs with a key stand in their key's line, first in, first out; keys with a line take turns, one job each.
 -- A key that may not go on (its limit is reached, its rate is used up) has no turn until it may.
 --
--- KEYS home credits bell
+-- KEYS home credits bell job
 -- USES bell
+local HOLDERS_LOOKED_AT = 16
 local HOME_LANES = { 'high', 'normal', 'low' }
 
 local function key_of(options)
@@ -31,4 +32,22 @@ local function free_place(id, options)
   for _, lane in ipairs(HOME_LANES) do
     if redis.call('EXISTS', home .. 'line:' .. lane .. ':' .. key) == 1 then give_turn(lane, key) end
   end
+end
+
+-- A holder whose job is gone, or stands where it holds nothing, is evicted.
+local function evict(key, holders)
+  local evicted = 0
+  for _, id in ipairs(holders) do
+    local status = redis.pcall('HGET', job .. id, 'status')
+    if status ~= 'processing' and status ~= 'pending' then
+      evicted = evicted + redis.call('SREM', home .. 'holders:' .. key, id)
+    end
+  end
+  return evicted
+end
+
+local function is_full(key, places)
+  local holders = home .. 'holders:' .. key
+  if redis.call('SCARD', holders) < places then return false end
+  return evict(key, redis.call('SRANDMEMBER', holders, HOLDERS_LOOKED_AT)) == 0
 end
