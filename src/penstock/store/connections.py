@@ -33,6 +33,14 @@ class _OwnSending(_Base):
         if limit is None or not self.is_connected:
             await super().send_packed_command(command, check_health)
             return
+        writer = self._writer
+        if writer is not None and isinstance(command, list) and not self.health_check_interval:
+            writer.writelines(command)
+            # Nearly always the kernel has taken it at once: then there is nothing to wait for, and no
+            # time limit to set. A connection that has broken is found out by who reads the reply.
+            if not writer.transport.get_write_buffer_size():
+                return
+            command = []
         # One caller at a time uses a connection, so nobody else can see the missing timeout.
         self.socket_timeout = None
         try:

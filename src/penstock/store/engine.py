@@ -16,6 +16,7 @@ from penstock.core.clock import Clock, ServerClock
 from penstock.core.outcomes import Beat, Claim, Claimed, Outcome, Promotion, SettleCode
 from penstock.core.timings import LeaseTimings
 from penstock.store.connect import Client, describe, longest_wait_seconds, translated
+from penstock.store.direct import DirectScript
 from penstock.store.flow_calls import FlowCalls, texts
 from penstock.store.keys import QueueKeys
 from penstock.store.scripts import Script, load
@@ -69,21 +70,21 @@ class Engine(FlowCalls):
 
     async def enqueue(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> list[str]:
         """Accept jobs, after one delay or each after its own: ``ok``, ``kept`` or ``backlog`` for each."""
-        return texts(await self._call("enqueue", self._acceptance(), _entries(jobs, delay_ms)))
+        return texts(await self._call("enqueue", self._acceptance(), entries(jobs, delay_ms)))
 
     async def enqueue_children(
         self, parent_id: str, lease: str, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0
     ) -> list[str]:
         """Accept jobs that a running job makes, under its lease: codes as ``enqueue``, or ``lost``."""
         once = self._acceptance() | {"parent": parent_id, "lease": lease}
-        return texts(await self._call("enqueue_children", once, _entries(jobs, delay_ms)))
+        return texts(await self._call("enqueue_children", once, entries(jobs, delay_ms)))
 
     def enqueue_call(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> ScriptCall:
         """The command that ``enqueue`` sends, for a caller with a connection of its own."""
         known = self._registered.get("enqueue") or self._register("enqueue")
         send, script, keys = known
         once = self._acceptance() | self._time(script)
-        arguments = script.arguments(once, _entries(jobs, delay_ms))
+        arguments = script.arguments(once, entries(jobs, delay_ms))
         return ScriptCall(script.source, ["EVALSHA", send.sha, len(keys), *keys, *arguments])
 
     async def enqueue_in_order(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> list[str]:
@@ -109,7 +110,7 @@ class Engine(FlowCalls):
         once = self._acceptance() | self._time(script)
         pipe = cast("Any", self.client.pipeline(transaction=False))
         for batch in batches:
-            pipe.evalsha(send.sha, len(keys), *keys, *script.arguments(once, _entries(*batch)))
+            pipe.evalsha(send.sha, len(keys), *keys, *script.arguments(once, entries(*batch)))
         with translated(self.where):
             answers = await pipe.execute(raise_on_error=False)
         codes: list[str] = []
@@ -245,7 +246,7 @@ class Engine(FlowCalls):
 
     def _register(self, name: str) -> tuple[Any, Script, list[str]]:
         script = load(name)
-        known = (self.client.register_script(script.source), script, script.keys_of(self.keys))
+        known = (DirectScript(self.client, script.source), script, script.keys_of(self.keys))
         self._registered[name] = known
         return known
 
@@ -256,7 +257,8 @@ class Engine(FlowCalls):
         return {"now_ms": "" if now is None else now}
 
 
-def _entries(jobs: Sequence[AcceptedJob], delay_ms: Delay) -> list[Sequence[Any]]:
+def entries(jobs: Sequence[AcceptedJob], delay_ms: Delay) -> list[Sequence[Any]]:
+    """Accepted jobs as the scripts that accept them take each."""
     delays = [delay_ms] * len(jobs) if isinstance(delay_ms, int) else delay_ms
     return [
         (

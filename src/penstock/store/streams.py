@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from datetime import datetime
 
-from penstock.core.acceptance import AcceptedJob, accept, check_duration
 from penstock.core.clock import Clock
 from penstock.core.config import QueueConfig, get_queue_config
-from penstock.core.errors import EventsBacklogError
 from penstock.core.job import Job
-from penstock.core.names import check_job_id, check_queue_name
+from penstock.core.names import check_job_id
 from penstock.core.timings import LeaseTimings
-from penstock.observe.tracing import current_trace
-from penstock.store.connect import open_client
-from penstock.store.engine import Engine
+from penstock.store.connect import Client, open_client
 from penstock.store.holding_queue import HoldingQueue, default_worker_id
+from penstock.store.intake import Intake
 from penstock.store.records import load_job
+from penstock.store.schedules import Schedules
 from penstock.store.statistics import read_stats
 
 __all__ = ["RedisStreamsQueue", "create_redis_queue", "default_worker_id"]
@@ -27,6 +26,23 @@ class RedisStreamsQueue(HoldingQueue):
     Every verb raises ``QueueUnavailableError`` while the server cannot be used; repeating it then is
     safe. The first use refuses an unsafe server with ``UnsafeServerError``.
     """
+
+    def __init__(
+        self,
+        redis_client: Client,
+        consumer_name: str | None = None,
+        config: QueueConfig | None = None,
+        *,
+        queue_name: str = "default",
+        timings: LeaseTimings | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """Bind ``queue_name`` to a client of ``redis.asyncio``; the client stays the caller's."""
+        super().__init__(
+            redis_client, consumer_name, config, queue_name=queue_name, timings=timings, clock=clock
+        )
+        self._intake = Intake(self._reach, self.queue_name, clock, self.config.ttl_ms)
+        self.schedules = Schedules(self)
 
     @property
     def stream_key(self) -> str:
@@ -50,31 +66,48 @@ class RedisStreamsQueue(HoldingQueue):
         )
 
     async def enqueue(
-        self, job: Job, priority: int = 0, queue_name: str | None = None, delay_seconds: float = 0
+        self,
+        job: Job,
+        priority: int = 0,
+        queue_name: str | None = None,
+        delay_seconds: float = 0,
+        *,
+        run_at: datetime | float | None = None,
+        durable: bool = False,
     ) -> str:
-        """Accept ``job`` and return its id.
+        """Accept ``job`` and return the id of the job that is kept for it.
 
-        Idempotent by id for as long as the job is kept. The queue is ``queue_name``, else the job's
-        own, else this one. Raises ``InvalidJobError`` for a job that cannot be accepted,
-        ``EventsBacklogError`` when a recorded job is refused because history lags.
+        That is its own id, or with ``unique_policy="existing"`` the id of the job that holds its
+        ``unique_key``. Idempotent by id for as long as the job is kept. The queue is ``queue_name``,
+        else the job's own, else this one. It is ready after ``delay_seconds``, or at ``run_at`` (an
+        aware ``datetime``, or seconds since the epoch; a past time is now).
+        ``durable=True`` returns when the job is on the server's disk.
+
+        Raises ``InvalidJobError`` for a job that cannot be accepted (``MissingParentError`` when it waits
+        for one that is not kept), ``DuplicateJobError`` when its ``unique_key`` is held and its policy
+        is to reject, ``EventsBacklogError`` when a recorded job is refused because history lags,
+        ``DurabilityError`` when the server cannot promise or did not confirm that it is on disk.
         """
-        return (await self.enqueue_many([job], priority, queue_name, delay_seconds))[0]
+        delay_ms = self._intake.delay_ms(delay_seconds, run_at)
+        return await self._intake.one(job, priority, queue_name, delay_ms, durable)
 
     async def enqueue_many(
-        self, jobs: Iterable[Job], priority: int = 0, queue_name: str | None = None, delay_seconds: float = 0
+        self,
+        jobs: Iterable[Job],
+        priority: int = 0,
+        queue_name: str | None = None,
+        delay_seconds: float = 0,
+        *,
+        run_at: datetime | float | None = None,
+        durable: bool = False,
     ) -> list[str]:
-        """Accept many jobs, 64 a round trip; all are checked before the first is sent."""
-        delay_ms = round(check_duration(delay_seconds, "delay_seconds") * 1000)
-        trace = current_trace()
-        by_queue: dict[str, list[AcceptedJob]] = {}
-        ids = []
-        for job in jobs:
-            name = check_queue_name(queue_name or job.queue_name or self.queue_name)
-            by_queue.setdefault(name, []).append(accept(job, priority, trace))
-            ids.append(job.id)
-        for name, accepted in by_queue.items():
-            await self._send(await self._reach.prepared(name), accepted, delay_ms)
-        return ids
+        """Accept many jobs, 64 a round trip; all are checked before the first is sent.
+
+        Answers and raises as ``enqueue`` does, for the first job that is refused; others of the list
+        may have been accepted then.
+        """
+        delay_ms = self._intake.delay_ms(delay_seconds, run_at)
+        return await self._intake.many(jobs, priority, queue_name, delay_ms, durable)
 
     async def get_status(self, job_id: str) -> Job | None:
         """The job as it stands, looked up here and then in all registered queues."""
@@ -106,20 +139,13 @@ class RedisStreamsQueue(HoldingQueue):
 
     async def close(self) -> None:
         """Close the connections this object opened; a client given by the caller stays open."""
+        await self._intake.close()
         if self._owns_client:
             await self.client.aclose()
 
     async def prepare(self) -> None:
         """Check the server and register the queue now rather than at the first use."""
         await self._reach.prepared(self.queue_name)
-
-    async def _send(self, engine: Engine, jobs: Sequence[AcceptedJob], delay_ms: int) -> None:
-        if "backlog" in await engine.enqueue_in_order(jobs, delay_ms):
-            raise EventsBacklogError(
-                f"recorded jobs are refused: the events stream of {engine.keys.base} holds "
-                f"{self.config.max_events:,} facts that history has not read; "
-                "start a keeper or raise max_events"
-            )
 
 
 async def create_redis_queue(

@@ -1,0 +1,48 @@
+"""Scripts sent over a connection of the pool, without the client library's way around.
+
+The library wraps each command in a retry, closures and its own telemetry. None of it serves a client that
+never resends, and for a script of one job it costs as much as the script itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, cast
+
+from redis.asyncio import RedisCluster
+from redis.exceptions import NoScriptError
+
+from penstock.store.connect import Client
+
+
+class DirectScript:
+    """One script of one client; ``sha`` is what EVALSHA calls it by."""
+
+    def __init__(self, client: Client, source: str) -> None:
+        """Nothing is sent before the first call."""
+        self.sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+        self._source = source
+        self._client = cast("Any", client)
+        # A cluster finds the node by the keys, and a client of one connection must take turns.
+        self._is_direct = not isinstance(client, RedisCluster) and not client.single_connection_client
+        self._pool = self._client.connection_pool if self._is_direct else None
+
+    async def __call__(self, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        """Run the script and return its reply; a server that lacks it is given the source first."""
+        try:
+            return await self._send("EVALSHA", self.sha, len(keys), *keys, *arguments)
+        except NoScriptError:
+            await self._client.script_load(self._source)
+            return await self._send("EVALSHA", self.sha, len(keys), *keys, *arguments)
+
+    async def _send(self, *command: Any) -> Any:
+        if self._pool is None:
+            return await self._client.execute_command(*command)
+        connection = await self._pool.get_connection()
+        try:
+            # A failure in the middle of either closes the connection, so no reply is left to the next user.
+            await connection.send_command(*command)
+            return await connection.read_response()
+        finally:
+            await self._pool.release(connection)
