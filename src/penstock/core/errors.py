@@ -13,6 +13,7 @@ PenstockError
 │   └── EgressRefusedError        its webhook would go where webhooks may not go
 ├── DuplicateJobError             a live job holds the same unique key
 ├── JobNotFoundError              no queue keeps a job of this id           (also LookupError)
+├── ScheduleNotFoundError         a queue has no schedule of this name      (also LookupError)
 ├── JobFailedError                the job whose result is awaited failed
 ├── JobCancelledError             the job whose result is awaited was cancelled
 ├── DurabilityError               the server cannot promise that a job is on disk
@@ -103,6 +104,10 @@ class DuplicateJobError(PenstockError):
 
 class JobNotFoundError(PenstockError, LookupError):
     """No queue in reach keeps a job of this id: it never was, or its retention is over."""
+
+
+class ScheduleNotFoundError(PenstockError, LookupError):
+    """A queue has no schedule of this name: it was never put there, or has been removed."""
 
 
 class JobFailedError(PenstockError):

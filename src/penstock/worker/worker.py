@@ -15,6 +15,7 @@ from penstock.core.errors import ConfigurationError, QueueUnavailableError, Work
 from penstock.core.names import check_worker_id, new_nonce
 from penstock.core.outcomes import Claimed
 from penstock.core.retry import RetryPolicy
+from penstock.core.schedule import Schedule
 from penstock.store.beats import describe_beat_line, worker_info
 from penstock.store.streams import RedisStreamsQueue, default_worker_id
 from penstock.worker.attempt import AttemptRoom, perform_attempt
@@ -31,6 +32,7 @@ from penstock.worker.promoter import Promoter
 from penstock.worker.recycling import Recycler
 from penstock.worker.reporter import Reporter
 from penstock.worker.resources import Resources
+from penstock.worker.scheduler import Scheduler
 from penstock.worker.settler import Settler
 from penstock.worker.stop_signals import StopSignals
 
@@ -54,7 +56,7 @@ class Worker:
     ``max_attempts`` and ``retry_policy`` (or its task's own) allows. On SIGTERM or SIGINT no job is
     claimed any more; what still runs after ``grace_seconds`` is released without spending an attempt.
     A worker that has begun ``max_jobs`` jobs, or holds more than ``max_rss_mb`` megabytes, stops like
-    that by itself, for a fresh process to take its place.
+    that by itself, for a fresh process to take its place. It puts ``schedules`` on their queue at its start.
     """
 
     def __init__(  # noqa: PLR0913 - what a worker may be told, by name
@@ -71,6 +73,7 @@ class Worker:
         dependency_overrides: Mapping[Callable[..., Any], Callable[..., Any]] | None = None,
         max_jobs: int | None = None,
         max_rss_mb: float | None = None,
+        schedules: Sequence[Schedule] = (),
     ) -> None:
         """Check the arguments; raises ``ConfigurationError`` for one that cannot work."""
         if type(max_concurrent) is not int or not 1 <= max_concurrent <= 10_000:  # noqa: PLR2004 - stated in the message
@@ -91,6 +94,7 @@ class Worker:
         self._holdings = Holdings(max_concurrent)
         self._settler = Settler(self._engine, self._holdings)
         self._reporter = Reporter(self._engine)
+        self._scheduler = Scheduler(queue, schedules)
         self._fetcher: Fetcher | None = None
         self._heartbeat: Heartbeat | None = None
         self._room: AttemptRoom | None = None
@@ -202,13 +206,14 @@ class Worker:
         self._fetcher = Fetcher(self._engine, self._incarnation, self._holdings, self._begin, promoter.expect)
         try:
             await self._heartbeat.start()
-            for role in (self._settler, self._reporter, promoter, janitor, self._recycler):
+            await self._scheduler.prepare()
+            for role in (self._settler, self._reporter, promoter, janitor, self._scheduler, self._recycler):
                 for task in role.start():
                     task.add_done_callback(self._role_ended)
             logger.info("worker %s: running on %s", self._worker_id, self._engine.keys.base)
             await self._fetch(until_idle=until_idle)
         finally:
-            for role in (self._recycler, promoter, janitor, self._reporter, self._settler):
+            for role in (self._recycler, self._scheduler, promoter, janitor, self._reporter, self._settler):
                 await role.stop()
             await self._heartbeat.stop()
             self._handlers.close()
