@@ -9,7 +9,14 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from penstock.core.errors import ConfigurationError, HandlerError, InvalidJobError, RetryLater, StepError
+from penstock.core.errors import (
+    ConfigurationError,
+    HandlerError,
+    InvalidJobError,
+    RetryLater,
+    SignalTimeoutError,
+    StepError,
+)
 
 RETRYABLE_TYPES: tuple[type[BaseException], ...] = (ConnectionError, TimeoutError, RetryLater)
 NON_RETRYABLE_TYPES: tuple[type[BaseException], ...] = (
@@ -21,6 +28,7 @@ NON_RETRYABLE_TYPES: tuple[type[BaseException], ...] = (
     SyntaxError,
     HandlerError,
     InvalidJobError,
+    SignalTimeoutError,
     StepError,
 )
 NON_RETRYABLE_WORDS = (

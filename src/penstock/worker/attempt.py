@@ -19,6 +19,7 @@ from penstock.worker.handlers import Found, HandlerTable
 from penstock.worker.holdings import Holding
 from penstock.worker.patience import patiently
 from penstock.worker.reporter import Reporter
+from penstock.worker.watchdog import Watchdog
 
 UNKNOWN_TYPE_DELAY_MS = 15_000
 UNKNOWN_TYPE_GRACE_SECONDS = 3600.0
@@ -88,17 +89,21 @@ async def _invoke_within(
     found: Found,
 ) -> Any:
     with continued(spec.trace):
-        limit = asyncio.timeout(spec.timeout_seconds)
+        if spec.timeout_seconds is None:
+            return await room.dispatcher.run(holding, context, found)
+        watchdog = context.watchdog = Watchdog(holding, spec.timeout_seconds, None)
         try:
-            async with limit:
-                return await room.dispatcher.run(holding, context, found)
-        except TimeoutError:
-            if limit.expired():
-                context.mark_cancelled()
-                raise TimeoutError(
-                    f"the attempt took longer than timeout_seconds={spec.timeout_seconds:g}"
-                ) from None
+            result = await room.dispatcher.run(holding, context, found)
+        except BaseException as error:
+            if watchdog.error is not None and holding.stopping == "timeout":
+                raise watchdog.error from error
             raise
+        finally:
+            watchdog.stop()
+        if watchdog.error is not None and watchdog.has_told_a_thread and holding.stopping == "timeout":
+            # What a function returns when it is told to stop is no result.
+            raise watchdog.error
+        return result
 
 
 async def _fetch_payload(room: AttemptRoom, claimed: Claimed) -> Any:
@@ -125,7 +130,7 @@ def _stopped(
     claimed = holding.claimed
     if holding.stopping == "lost":
         return None
-    if holding.stopping is not None:
+    if holding.stopping is not None and holding.stopping != "timeout":
         return Outcome(claimed.id, claimed.lease, holding.stopping)
     # Nobody asked for it: the handler let a cancellation of its own escape.
     return _judge(room, claimed, spec, RuntimeError(f"the handler was cancelled from within: {error!r}"))

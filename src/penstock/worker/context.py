@@ -3,66 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import inspect
+import concurrent.futures
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, overload
 
-import msgspec
-
-from penstock.core.codec import JobSpec, encode_payload, encode_result
-from penstock.core.errors import (
-    InvalidJobError,
-    LeaseLostError,
-    StepError,
-    StepLimitError,
-    StepMismatchError,
-    StepRepeatedError,
-)
+from penstock.core.codec import JobSpec
+from penstock.core.errors import InvalidJobError, LeaseLostError
 from penstock.core.job import Job
-from penstock.core.names import check_step_name
 from penstock.core.outcomes import Claimed
+from penstock.core.retry import RetryPolicy
 from penstock.store.records import claimed_job
 from penstock.worker.holdings import Holding
 from penstock.worker.reporter import Reporter
+from penstock.worker.steps import StepBook
 from penstock.worker.thread_crew import ThreadCrew
+from penstock.worker.watchdog import Watchdog
 
 Value = TypeVar("Value")
 
 WHOLE = 100
 
 
-class StepRecord(msgspec.Struct):
-    """A finished step as stored: the fingerprint of its inputs, and its result."""
-
-    inputs: str
-    result: msgspec.Raw
-
-
-_step_decoder = msgspec.json.Decoder(StepRecord)
-_step_encoder = msgspec.json.Encoder()
-_fingerprint_encoder = msgspec.json.Encoder(order="deterministic")
-
-
 class JobContext:
     """One attempt of one job, as its handler sees it."""
 
     __slots__ = (
+        "_book",
         "_claimed",
         "_holding",
         "_is_cancelled",
         "_job",
-        "_loop",
         "_queue_name",
         "_reporter",
         "_spec",
-        "_stored",
         "_threads",
-        "_used",
+        "_waiting",
         "_worker_id",
         "has_seen_cancellation",
         "payload",
+        "watchdog",
     )
 
     def __init__(
@@ -84,10 +64,11 @@ class JobContext:
         self._threads = threads
         self._is_cancelled = False
         self.has_seen_cancellation = False
+        self.watchdog: Watchdog | None = None
+        # Made when first needed: most handlers need none of them.
         self._job: Job | None = None
-        self._loop = reporter.loop
-        self._stored: dict[str, bytes] | None = None
-        self._used: set[str] | None = None
+        self._book: StepBook | None = None
+        self._waiting: set[concurrent.futures.Future[Any]] | None = None
 
     @property
     def id(self) -> str:
@@ -101,7 +82,7 @@ class JobContext:
 
     @property
     def cancelled(self) -> bool:
-        """Whether this attempt should stop: cancelled, released or given to another worker.
+        """Whether this attempt should stop: cancelled, out of time, released or given to another worker.
 
         Async handlers are interrupted; plain functions look here between two pieces of work, or are
         interrupted in ``ctx.wait``. A cancelled job's function that has seen ``True`` and returns is
@@ -127,54 +108,82 @@ class JobContext:
         """
         if not 0 <= percent <= WHOLE:
             raise InvalidJobError(f"progress must be from 0 to 100, got {percent!r}")
+        self._begin()
         code = await self._reporter.progress(self.id, self._claimed.lease, round(percent, 2), step or "")
         await self._obey(code)
 
+    @overload
     async def step(
-        self, name: str, function: Callable[[], Awaitable[Value] | Value], *, inputs: Any = None
-    ) -> Value:
+        self,
+        name: str,
+        function: Callable[[], Awaitable[Value]],
+        *,
+        inputs: Any = None,
+        retry: RetryPolicy | None = None,
+    ) -> Value: ...
+
+    @overload
+    async def step(
+        self,
+        name: str,
+        function: Callable[[], Value],
+        *,
+        inputs: Any = None,
+        retry: RetryPolicy | None = None,
+    ) -> Value: ...
+
+    async def step(
+        self,
+        name: str,
+        function: Callable[[], Any],
+        *,
+        inputs: Any = None,
+        retry: RetryPolicy | None = None,
+    ) -> Any:
         """Run ``function`` once for this job, whatever happens to its workers, and return its result.
 
         The result is stored before this returns; when the job runs again it is returned at once and
         ``function`` is not called. What is returned has been through JSON both times. Plain
-        functions run in a thread. ``inputs`` (JSON) says what the result depends on.
+        functions run in a thread. ``inputs`` (JSON) says what the result depends on. With ``retry``
+        a failed ``function`` is tried again within this attempt, which waits in its slot as the
+        policy or the error's ``retry_after`` says; the job's own attempts are not charged.
 
         Raises ``StepMismatchError`` when a stored step was made from other inputs,
         ``StepRepeatedError`` when one attempt uses a name twice, ``StepLimitError`` above 1,000 steps
         or 1 MiB a result, ``LeaseLostError`` when the job is no longer this worker's.
         """
-        check_step_name(name)
-        if self._used is None:
-            self._used = set()
-        if name in self._used:
-            raise StepRepeatedError(
-                f"step {name!r} was already run in this attempt: give each step its own name"
-            )
-        self._used.add(name)
-        fingerprint = _fingerprint(name, inputs)
-        stored = await self._stored_steps()
-        if name in stored:
-            return cast("Value", self._replayed(name, stored[name], fingerprint))
-        encoded = encode_result(await self._call(function), f"result of step {name!r}")
-        body = _step_encoder.encode(StepRecord(fingerprint, msgspec.Raw(encoded)))
-        code = await self._reporter.store_step(self.id, self._claimed.lease, name, body)
-        if code == "full":
-            raise StepLimitError(f"step {name!r} is one too many: a job keeps at most 1,000 steps")
-        if code == "corrupt":
-            raise StepError(f"step {name!r} cannot be stored: the job's steps are damaged on the server")
-        await self._obey(code)
-        return cast("Value", msgspec.json.decode(encoded))
+        self._begin()
+        return await self._steps().take(name, function, inputs, retry)
 
     def wait(self, awaitable: Coroutine[Any, Any, Value]) -> Value:
         """From a plain function's thread: run ``awaitable`` on the worker's loop and wait for it.
 
-        ``ctx.wait(ctx.progress(50, "halfway"))``
+        ``ctx.wait(ctx.progress(50, "halfway"))``. Raises ``CancelledError`` when the attempt is told to
+        stop meanwhile.
         """
-        return asyncio.run_coroutine_threadsafe(awaitable, self._loop).result()
+        future = asyncio.run_coroutine_threadsafe(awaitable, self._reporter.loop)
+        if self._waiting is None:
+            self._waiting = set()
+        self._waiting.add(future)
+        try:
+            return future.result()
+        finally:
+            self._waiting.discard(future)
 
     def mark_cancelled(self) -> None:
         """Note that this attempt should stop; called by the worker."""
         self._is_cancelled = True
+        if self._book is not None:
+            self._book.interrupt()
+        for future in list(self._waiting or ()):
+            future.cancel()
+
+    def _begin(self) -> None:
+        """What every call does first."""
+        if self.watchdog is not None:
+            self.watchdog.sign_of_life()
+        if self._holding.stopping == "timeout" and self._holding.in_thread:
+            raise asyncio.CancelledError
 
     async def _obey(self, code: str) -> None:
         if code == "lost":
@@ -187,38 +196,12 @@ class JobContext:
             if self._holding.in_thread:
                 raise asyncio.CancelledError
 
-    async def _stored_steps(self) -> dict[str, bytes]:
-        if self._stored is None:
-            self._stored = await self._reporter.load_steps(self.id) if self._claimed.steps else {}
-        return self._stored
+    def _steps(self) -> StepBook:
+        if self._book is None:
+            room = (self._reporter, self._threads)
+            self._book = StepBook(self._holding, room, self._obey, self._sign_of_life)
+        return self._book
 
-    async def _call(self, function: Callable[[], Awaitable[Value] | Value]) -> Value:
-        if inspect.iscoroutinefunction(function):
-            return cast("Value", await function())
-        call = asyncio.ensure_future(self._threads.run(function))
-        try:
-            value = await asyncio.shield(call)
-        except asyncio.CancelledError:
-            try:
-                if self._holding.stopping == "cancel":
-                    # Nothing of a job that is said to be cancelled may still be running.
-                    await asyncio.wait([call])
-            finally:
-                call.add_done_callback(lambda done: done.cancelled() or done.exception())
-                call.cancel()
-            raise
-        return await value if inspect.isawaitable(value) else value
-
-    def _replayed(self, name: str, body: bytes, fingerprint: str) -> Any:
-        record = _step_decoder.decode(body)
-        if record.inputs != fingerprint:
-            raise StepMismatchError(
-                f"step {name!r} of job {self.id} was finished with other inputs: the handler or its data "
-                "changed since; rename the step, or enqueue a new job"
-            )
-        return msgspec.json.decode(record.result)
-
-
-def _fingerprint(name: str, inputs: Any) -> str:
-    encode_payload(inputs, f"inputs of step {name!r}")
-    return hashlib.sha256(_fingerprint_encoder.encode([name, inputs])).hexdigest()[:16]
+    def _sign_of_life(self, lasting_seconds: float) -> None:
+        if self.watchdog is not None:
+            self.watchdog.sign_of_life(lasting_seconds)

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from penstock.core.outcomes import Claimed
 from penstock.worker.beat_board import line
 
-StopReason: TypeAlias = Literal["cancel", "release", "lost"]
+StopReason: TypeAlias = Literal["cancel", "release", "lost", "timeout"]
 
 SUSPECT_CRASHES = 2
 
@@ -37,14 +37,14 @@ class Holding:
         return self.claimed.crashes >= SUSPECT_CRASHES
 
     def stop(self, reason: StopReason) -> None:
-        """Tell the attempt to stop, once; when it is to be cancelled, a thread is waited for."""
+        """Tell the attempt to stop, once; a thread that is cancelled or out of time is waited for."""
         if self.task is None or self.stopping in ("lost", reason):
             return
         self.stopping = reason
         if self.on_stop is not None:
             self.on_stop()
         # A task that has not begun would end without a word; it looks at `stopping` when it begins.
-        if self.has_begun and not (self.in_thread and reason == "cancel"):
+        if self.has_begun and not (self.in_thread and reason in {"cancel", "timeout"}):
             self.task.cancel()
 
 
