@@ -6,6 +6,7 @@ from typing import Any
 from penstock import TRANSITIONS, Job, JobStatus, ManualClock, RedisStreamsQueue
 from penstock.core.outcomes import Claim, Claimed, Outcome, OutcomeKind, SettleCode
 from penstock.store.engine import Engine
+from penstock.store.limits import Limits
 from penstock.worker.janitor import Janitor
 
 LANE_KEYS = ("stream", "stream_high", "stream_low", "stream_suspects", "stream_keyed")
@@ -43,6 +44,7 @@ class Scene:
         self.moves = watch.moves
         self.engine: Engine = queue.engine
         self.keys = queue.engine.keys
+        self.limits = Limits(queue.engine)
         self._requests = 0
 
     async def add(self, *ids: str, delay_seconds: float = 0, **fields: Any) -> list[str]:

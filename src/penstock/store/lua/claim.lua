@@ -131,7 +131,8 @@ local function read_lane(lane, most)
   local is_keyed_first = redis.call('HINCRBY', credits, 'side', 1) % 2 == 0
   local for_keys = is_keyed_first and math.ceil(half) or math.floor(half)
   local admitted = admit(lane, for_keys)
-  local streamed = read_stream(lane, most - admitted)
+  -- A COUNT of 0 would mean all there are.
+  local streamed = admitted < most and read_stream(lane, most - admitted) or 0
   if admitted == for_keys and admitted + streamed < most then
     admitted = admitted + admit(lane, most - admitted - streamed)
   end
