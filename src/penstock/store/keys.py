@@ -247,5 +247,5 @@ class QueueKeys:
 
     @property
     def calls(self) -> str:
-        """Channel: ``cancel <id> <lease>``, ``emit <id>`` and ``end <id>``, for those who listen now."""
+        """Channel: ``cancel <id> <lease>``, ``emit <id>``, ``end <id>`` and ``schedule``, for those who listen now."""
         return f"{self.base}:calls"
