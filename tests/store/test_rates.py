@@ -19,7 +19,7 @@ async def drain_by_the_clock(
     for second in range(minutes * 60):
         for worker in range(workers):
             claim = await scene.claim(4, consumer=f"w{worker}:1")
-            started += [(second * 1000, units) for _ in claim.jobs]
+            started += [(second * 1000, 1) for _ in claim.jobs]
             await scene.settle_all(claim.jobs)
         scene.clock.advance(seconds=1)
         if second % 5 == 0:
