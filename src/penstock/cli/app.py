@@ -15,6 +15,7 @@ from penstock.cli.dev import dev
 from penstock.cli.enqueue import enqueue
 from penstock.cli.exits import EXIT_CODES_HELP, ExitCode, exit_code_of, print_error
 from penstock.cli.keeper import keeper
+from penstock.cli.schedule import schedule
 from penstock.cli.status import status
 from penstock.cli.token import token
 from penstock.cli.torture import torture
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command()(worker)
 app.command()(enqueue)
 app.command()(status)
+app.add_typer(schedule)
 app.command()(dev)
 app.command()(api)
 app.command()(keeper)

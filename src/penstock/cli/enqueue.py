@@ -76,7 +76,7 @@ def enqueue(  # noqa: PLR0913, PLR0917 - each argument is an option
     text = _payload_text(source, payload, payload_file)
     values: dict[str, Any] = {} if job_id is None else {"id": job_id}
     job = Job(
-        payload=_parsed(text),
+        payload=parsed_payload(text),
         type=job_type,
         max_attempts=max_attempts,
         priority=priority,
@@ -121,7 +121,8 @@ def _decoded(data: bytes, where: str) -> str:
         raise typer.BadParameter(f"{where} is not UTF-8 text (byte {error.start}).") from None
 
 
-def _parsed(text: str) -> Any:
+def parsed_payload(text: str) -> Any:
+    """The JSON value of ``text``; ends the command as wrongly used, with the place, otherwise."""
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
