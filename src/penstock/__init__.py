@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from penstock.core.errors import QueueUnavailableError as QueueUnavailableError
     from penstock.core.errors import RetryLater as RetryLater
     from penstock.core.errors import StepMismatchError as StepMismatchError
+    from penstock.core.errors import TaskArgumentError as TaskArgumentError
     from penstock.core.errors import UnsafeServerError as UnsafeServerError
     from penstock.core.job import TRANSITIONS as TRANSITIONS
     from penstock.core.job import Job as Job
@@ -40,28 +41,41 @@ if TYPE_CHECKING:
     from penstock.store.status import JobStatusTracker as JobStatusTracker
     from penstock.store.streams import RedisStreamsQueue as RedisStreamsQueue
     from penstock.store.streams import create_redis_queue as create_redis_queue
+    from penstock.tasks.connection import connect as connect
+    from penstock.tasks.handle import JobHandle as JobHandle
+    from penstock.tasks.markers import CurrentJob as CurrentJob
+    from penstock.tasks.markers import Depends as Depends
+    from penstock.tasks.task import Task as Task
+    from penstock.tasks.task import task as task
     from penstock.webhooks.worker import WebhookDeliveryWorker as WebhookDeliveryWorker
     from penstock.webhooks.worker import enqueue_webhook_delivery as enqueue_webhook_delivery
     from penstock.worker.context import JobContext as JobContext
     from penstock.worker.handlers import in_process as in_process
+    from penstock.worker.middleware import CallNext as CallNext
+    from penstock.worker.middleware import Middleware as Middleware
     from penstock.worker.worker import Worker as Worker
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CallNext": "worker.middleware",
     "ConfigurationError": "core.errors",
+    "CurrentJob": "tasks.markers",
     "DebateJobPayload": "executors.debate",
     "DebateResult": "executors.debate",
     "DebateWorker": "executors.debate",
+    "Depends": "tasks.markers",
     "InvalidJobError": "core.errors",
     "Job": "core.job",
     "JobContext": "worker.context",
+    "JobHandle": "tasks.handle",
     "JobQueue": "core.queue",
     "JobStatus": "core.job",
     "JobStatusTracker": "store.status",
     "LeaseLostError": "core.errors",
     "LeaseTimings": "core.timings",
     "ManualClock": "core.clock",
+    "Middleware": "worker.middleware",
     "PayloadTooLargeError": "core.errors",
     "PenstockError": "core.errors",
     "QueueConfig": "core.config",
@@ -71,36 +85,45 @@ _HOMES = {
     "RetryPolicy": "core.retry",
     "StepMismatchError": "core.errors",
     "TRANSITIONS": "core.job",
+    "Task": "tasks.task",
+    "TaskArgumentError": "core.errors",
     "UnsafeServerError": "core.errors",
     "WebhookDeliveryWorker": "webhooks.worker",
     "Worker": "worker.worker",
+    "connect": "tasks.connection",
     "create_debate_job": "executors.debate",
     "create_redis_queue": "store.streams",
-    "enqueue_webhook_delivery": "webhooks.worker",
     "durable": "executors.durable",
+    "enqueue_webhook_delivery": "webhooks.worker",
     "get_debate_payload": "executors.debate",
     "get_queue_config": "core.config",
     "in_process": "worker.handlers",
     "inject_trace_context": "observe.tracing",
     "is_retryable_error": "core.retry",
     "set_queue_config": "core.config",
+    "task": "tasks.task",
     "traced_job": "observe.tracing",
 }
 
 __all__ = [
+    "CallNext",
     "ConfigurationError",
+    "CurrentJob",
     "DebateJobPayload",
     "DebateResult",
     "DebateWorker",
+    "Depends",
     "InvalidJobError",
     "Job",
     "JobContext",
+    "JobHandle",
     "JobQueue",
     "JobStatus",
     "JobStatusTracker",
     "LeaseLostError",
     "LeaseTimings",
     "ManualClock",
+    "Middleware",
     "PayloadTooLargeError",
     "PenstockError",
     "QueueConfig",
@@ -110,9 +133,12 @@ __all__ = [
     "RetryPolicy",
     "StepMismatchError",
     "TRANSITIONS",
+    "Task",
+    "TaskArgumentError",
     "UnsafeServerError",
     "WebhookDeliveryWorker",
     "Worker",
+    "connect",
     "create_debate_job",
     "create_redis_queue",
     "durable",
@@ -123,6 +149,7 @@ __all__ = [
     "inject_trace_context",
     "is_retryable_error",
     "set_queue_config",
+    "task",
     "traced_job",
 ]
 

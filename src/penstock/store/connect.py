@@ -122,6 +122,18 @@ def byte_client(client: Client) -> Client:
     return client
 
 
+def another_client(client: Client) -> Client:
+    """A client of its own to where ``client``, one of ours, goes: for another event loop."""
+    if not isinstance(client, RedisCluster):
+        return _twin(client, client.connection_pool.connection_class)
+    (startup, *_) = client.nodes_manager.startup_nodes.values()
+    kwargs = {name: value for name, value in client.connection_kwargs.items() if name in _PORTABLE}
+    kwargs |= {"host": startup.host, "port": startup.port}
+    make_cluster: Any = RedisCluster
+    cluster: Client = make_cluster(**kwargs, protocol=2, retry=AsyncRetry(NoBackoff(), 0))
+    return cluster
+
+
 def _refuse_decoding(kwargs: dict[str, Any]) -> None:
     if kwargs.get("decode_responses"):
         raise ConfigurationError(

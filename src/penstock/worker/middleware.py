@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Awaitable, Sequence
+from typing import Any, Protocol
 
 from penstock.core.errors import ConfigurationError
 from penstock.worker.context import JobContext
 
-CallNext: TypeAlias = "Callable[[JobContext], Awaitable[Any]]"
+
+class CallNext(Protocol):
+    """What is further in: the next middleware, or the handler."""
+
+    def __call__(self, ctx: JobContext, /) -> Awaitable[Any]:
+        """Go on with the attempt; await the result."""
 
 
 class Middleware(Protocol):

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Any, TypeAlias
 
 from penstock.core.errors import DependencyError
+from penstock.worker.thread_crew import ThreadCrew
 
 #: Makes one resource, given those made before it, and leaves on the stack how it is closed.
 MakeResource: TypeAlias = "Callable[[AsyncExitStack, Resources], Awaitable[Any]]"
@@ -25,6 +26,8 @@ class Resources:
         """Nothing is made yet."""
         self.overrides: Mapping[Callable[..., Any], Callable[..., Any]] = overrides or {}
         self.values: dict[Any, Any] = {}
+        #: Where plain functions that provide something run, so that they may block.
+        self.threads = ThreadCrew()
         self._makers: dict[Any, tuple[str, MakeResource]] = {}
         self._stack = AsyncExitStack()
 
@@ -55,3 +58,5 @@ class Resources:
             await stack.aclose()
         except Exception:
             logger.exception("a dependency of the worker failed while it was closed")
+        finally:
+            self.threads.close()

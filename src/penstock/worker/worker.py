@@ -19,7 +19,7 @@ from penstock.core.schedule import Schedule
 from penstock.store.beats import describe_beat_line, worker_info
 from penstock.store.streams import RedisStreamsQueue, default_worker_id
 from penstock.worker.attempt import AttemptRoom, perform_attempt
-from penstock.worker.current import current_queue
+from penstock.worker.current import CurrentQueue, current_queue
 from penstock.worker.dispatch import Dispatcher
 from penstock.worker.fetcher import Fetcher
 from penstock.worker.grace import wait_for_handlers
@@ -170,7 +170,7 @@ class Worker:
         self._hurry.clear()
         self._started_at = time.monotonic()
         # Inherited by every handler, so that what it enqueues goes where its own job came from.
-        token = current_queue.set(self._queue)
+        token = current_queue.set(CurrentQueue(self._queue, asyncio.get_running_loop()))
         try:
             await self._queue.prepare()
             await self._resources.open()

@@ -1,0 +1,1 @@
+"""Typed tasks: functions whose calls become jobs, checked against their signature on both sides."""
