@@ -19,6 +19,7 @@ from penstock.core.queue import JobQueue
 from penstock.core.retry import RetryPolicy
 from penstock.core.timings import LeaseTimings
 from penstock.store.connect import Client, own_client
+from penstock.store.crossings import Ferry
 from penstock.store.engine import BATCH, Engine
 from penstock.store.reach import Reach
 from penstock.store.records import claimed_job
@@ -59,6 +60,10 @@ class HoldingQueue(JobQueue):
         self._requests: dict[tuple[str, str], str] = {}
         self._claim_locks: dict[tuple[str, str], asyncio.Lock] = {}
         self._leases: dict[str, tuple[Engine, str, Job]] = {}
+
+    def ferry(self) -> Ferry:
+        """What tells this queue's endings to children on other queues; a worker runs it."""
+        return Ferry(self._reach, self.queue_name)
 
     async def dequeue(
         self, worker_id: str, timeout_ms: int = 5000, queue_name: str | None = None

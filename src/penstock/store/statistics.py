@@ -14,7 +14,8 @@ from penstock.store.engine import Engine
 async def read_stats(engine: Engine) -> dict[str, int]:
     """Counts by status, ``stream_length``, ``pending_in_group`` and ``dead_letters``."""
     keys = engine.keys
-    streams = (keys.stream, keys.stream_high, keys.stream_low, keys.stream_suspects)
+    streams = (keys.stream, keys.stream_high, keys.stream_low, keys.stream_suspects, keys.stream_keyed)
+    many = len(streams)
     with translated(engine.where):
         pipe = cast("Any", engine.client.pipeline(transaction=False))
         for stream in streams:
@@ -29,11 +30,11 @@ async def read_stats(engine: Engine) -> dict[str, int]:
         if isinstance(answer, Exception) and "NOGROUP" not in str(answer):
             with translated(engine.where):
                 raise answer
-    counted = {name.decode(): int(value) for name, value in answers[8].items()}
+    counted = {name.decode(): int(value) for name, value in answers[2 * many].items()}
     return {
-        "stream_length": sum(answers[:4]),
-        "pending_in_group": sum(_pending(answer) for answer in answers[4:8]),
-        "dead_letters": answers[9],
+        "stream_length": sum(answers[:many]),
+        "pending_in_group": sum(_pending(answer) for answer in answers[many : 2 * many]),
+        "dead_letters": answers[2 * many + 1],
         **{status.value: counted.get(status.value, 0) for status in JobStatus},
     }
 

@@ -13,7 +13,7 @@ from penstock.store.engine import Engine
 from penstock.store.keys import QueueKeys
 from penstock.store.records import load_job
 
-_LANES = ("stream", "stream_high", "stream_low", "stream_suspects")
+_LANES = ("stream", "stream_high", "stream_low", "stream_suspects", "stream_keyed")
 
 
 class JobStatusTracker:

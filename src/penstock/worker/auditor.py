@@ -8,7 +8,7 @@ from typing import Any, cast
 from penstock.store.connect import translated
 from penstock.store.engine import BATCH, Engine
 
-LANES = ("normal", "high", "low", "suspects")
+LANES = ("normal", "high", "low", "suspects", "keyed")
 
 logger = logging.getLogger("penstock.worker")
 
@@ -35,9 +35,8 @@ class Auditor:
         put_back = 0
         batch: list[str] = []
         prefix = self._engine.keys.job
-        pattern = "".join(f"\\{letter}" if letter in "*?[]\\" else letter for letter in prefix) + "*"
         with translated(self._engine.where):
-            async for key in cast("Any", self._engine.client).scan_iter(match=pattern, count=512):
+            async for key in cast("Any", self._engine.client).scan_iter(match=_glob(prefix), count=512):
                 batch.append(key.decode().removeprefix(prefix))
                 if len(batch) == BATCH:
                     put_back += await self._mend(batch)
@@ -46,8 +45,18 @@ class Auditor:
             put_back += await self._mend(batch)
         for lane in LANES:
             await self._sweep(lane)
+        await self._tend_keys()
         await self._engine.call("recount", {})
         return put_back
+
+    async def _tend_keys(self) -> None:
+        prefix = self._engine.keys.holders
+        with translated(self._engine.where):
+            found = [key async for key in cast("Any", self._engine.client).scan_iter(_glob(prefix), count=512)]
+        keys = [key.decode().removeprefix(prefix) for key in found]
+        for at in range(0, len(keys), BATCH):
+            if evicted := await self._engine.tend_keys(keys[at : at + BATCH]):
+                logger.error("auditor: %d places were held by jobs that hold nothing", evicted)
 
     async def _mend(self, ids: list[str]) -> int:
         config, timings = self._engine.config, self._engine.timings
@@ -70,3 +79,8 @@ class Auditor:
             if not last:
                 return
             after = last.decode()
+
+
+def _glob(prefix: str) -> str:
+    """The pattern of all keys that begin with ``prefix``, whatever characters it has."""
+    return "".join(f"\\{letter}" if letter in "*?[]\\" else letter for letter in prefix) + "*"

@@ -1,4 +1,4 @@
-"""The promoter: moves delayed and retrying jobs to their lanes when they are due."""
+"""The promoter: moves delayed, retrying and sleeping jobs to where workers find them when they are due."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from penstock.core.errors import PenstockError
+from penstock.store.crossings import Ferry
 from penstock.store.engine import Engine
 
 logger = logging.getLogger("penstock.worker")
@@ -14,9 +15,10 @@ logger = logging.getLogger("penstock.worker")
 class Promoter:
     """Looks every ``poll_interval_ms``, and exactly when the next job is known to be due."""
 
-    def __init__(self, engine: Engine) -> None:
-        """Promote through ``engine``."""
+    def __init__(self, engine: Engine, ferry: Ferry) -> None:
+        """Promote through ``engine``; ``ferry`` tells endings to children on other queues."""
         self._engine = engine
+        self._ferry = ferry
         self._interval_ms = engine.config.poll_interval_ms
         self._sooner = asyncio.Event()
         self._next_ms = 0
@@ -38,7 +40,9 @@ class Promoter:
         while True:
             self._sooner.clear()
             try:
-                _, due_ms, _ = await self._engine.promote()
+                _, due_ms, crossings = await self._engine.promote()
+                if crossings:
+                    await self._ferry.carry()
             except PenstockError as error:
                 logger.warning("promoter: %s; trying again", error)
                 due_ms = None
