@@ -15,6 +15,8 @@ JOB_TYPE = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
 FLOW_KEY = re.compile(r"[A-Za-z0-9_.:/@+=-]{1,200}")
 PARENT = re.compile(r"([A-Za-z0-9_.:-]{1,64}/)?[A-Za-z0-9_.:-]{1,200}")
 STEP_NAME_MAX_LENGTH = 200
+SIGNAL_NAME_MAX_LENGTH = 150
+_RESUME = "suspend:"
 
 
 def check_queue_name(name: object) -> str:
@@ -54,6 +56,30 @@ def check_step_name(name: object) -> str:
     raise InvalidNameError(
         f"step name {name!r} is not allowed: expected 1 to {STEP_NAME_MAX_LENGTH} printable characters"
     )
+
+
+def check_signal_name(name: object) -> str:
+    """Return ``name`` if a signal may be called so; raise ``InvalidNameError`` otherwise."""
+    is_text = isinstance(name, str) and 1 <= len(name) <= SIGNAL_NAME_MAX_LENGTH and name.isprintable()
+    if isinstance(name, str) and is_text and "#" not in name and not name.startswith(_RESUME):
+        return name
+    raise InvalidNameError(
+        f"signal name {name!r} is not allowed: expected 1 to {SIGNAL_NAME_MAX_LENGTH} printable characters "
+        f"without '#', not beginning with {_RESUME!r}"
+    )
+
+
+def resume_signal(number: int) -> str:
+    """The signal that resumes a job from the ``number``-th call of ``ctx.suspend``, counted from 1.
+
+    Each call has a signal of its own, so that resuming twice does not also answer the next call.
+    """
+    return f"{_RESUME}{number}"
+
+
+def is_resume_signal(name: str) -> bool:
+    """Whether a job that awaits ``name`` was suspended by ``ctx.suspend``."""
+    return name.startswith(_RESUME)
 
 
 def new_job_id() -> str:
