@@ -22,6 +22,7 @@ from penstock.core.job import Job
 from penstock.core.names import check_queue_name
 from penstock.observe.tracing import current_trace
 from penstock.store.coalescer import Coalescer
+from penstock.store.crossings import check_parents_abroad, link_parents_abroad
 from penstock.store.durability import enqueue_durably
 from penstock.store.engine import Engine
 from penstock.store.reach import Reach
@@ -59,11 +60,15 @@ class Intake:
         """Accept one job; the id of the job that is kept for it."""
         name = queue_name or job.queue_name or self._queue_name
         accepted = accept(job, priority, current_trace(), self._ttl_ms)
+        if job.parents:
+            await check_parents_abroad(self._reach, job.id, job.parents)
         sender = self._senders.get((name, durable))
         if sender is None:
             sender = await self._make_sender(check_queue_name(name), durable)
         code = await sender.ask((accepted, delay_ms))
-        return job.id if code in ("ok", "kept") else _other_id(code, job.id, self._reach.engine(name))
+        if job.parents and code in ("ok", "kept"):
+            await link_parents_abroad(self._reach, name, job.id, job.parents)
+        return kept_id(code, job.id, self._reach.engine(name))
 
     async def many(
         self, jobs: Iterable[Job], priority: int, queue_name: str | None, delay_ms: int, durable: bool
@@ -80,7 +85,7 @@ class Intake:
             send = partial(enqueue_durably, engine) if durable else partial(_send, engine)
             codes = await send([(accepted, delay_ms) for _, accepted in group])
             for (place, accepted), code in zip(group, codes, strict=True):
-                ids[place] = accepted.id if code in ("ok", "kept") else _other_id(code, accepted.id, engine)
+                ids[place] = kept_id(code, accepted.id, engine)
         return [ids[place] for place in range(len(ids))]
 
     async def close(self) -> None:
@@ -95,7 +100,10 @@ class Intake:
         return self._senders.setdefault((name, durable), Coalescer(send))
 
 
-def _other_id(code: str, job_id: str, engine: Engine) -> str:
+def kept_id(code: str, job_id: str, engine: Engine) -> str:
+    """The id of the job that is kept for ``job_id``; raises what the server's answer means otherwise."""
+    if code in ("ok", "kept"):
+        return job_id
     word, _, other = code.partition(" ")
     if word == "unique":
         return other

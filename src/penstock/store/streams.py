@@ -8,19 +8,17 @@ from datetime import datetime
 from penstock.core.clock import Clock
 from penstock.core.config import QueueConfig, get_queue_config
 from penstock.core.job import Job
-from penstock.core.names import check_job_id
 from penstock.core.timings import LeaseTimings
 from penstock.store.connect import Client, open_client
-from penstock.store.holding_queue import HoldingQueue, default_worker_id
+from penstock.store.holding_queue import default_worker_id
 from penstock.store.intake import Intake
-from penstock.store.records import load_job
 from penstock.store.schedules import Schedules
-from penstock.store.statistics import read_stats
+from penstock.store.steered_queue import SteeredQueue
 
 __all__ = ["RedisStreamsQueue", "create_redis_queue", "default_worker_id"]
 
 
-class RedisStreamsQueue(HoldingQueue):
+class RedisStreamsQueue(SteeredQueue):
     """One queue on Redis Streams; verbs that take ``queue_name`` reach the others.
 
     Every verb raises ``QueueUnavailableError`` while the server cannot be used; repeating it then is
@@ -108,34 +106,6 @@ class RedisStreamsQueue(HoldingQueue):
         """
         delay_ms = self._intake.delay_ms(delay_seconds, run_at)
         return await self._intake.many(jobs, priority, queue_name, delay_ms, durable)
-
-    async def get_status(self, job_id: str) -> Job | None:
-        """The job as it stands, looked up here and then in all registered queues."""
-        check_job_id(job_id)
-        found = await load_job(self.engine, job_id, self.queue_name)
-        if found is not None:
-            return found
-        name = await self._reach.find(job_id, but=self.queue_name)
-        return None if name is None else await load_job(self._reach.engine(name), job_id, name)
-
-    async def cancel(self, job_id: str) -> bool:
-        """Cancel the job: at once if it is not running, else as soon as its handler has stopped.
-
-        ``False`` for a job that has ended or is not kept. A running handler is told within one
-        heartbeat.
-        """
-        check_job_id(job_id)
-        code = (await self.engine.cancel([job_id]))[0]
-        if code == "gone":
-            name = await self._reach.find(job_id, but=self.queue_name)
-            if name is None:
-                return False
-            code = (await self._reach.engine(name).cancel([job_id]))[0]
-        return code in ("cancelled", "cancelling")
-
-    async def get_queue_stats(self) -> dict[str, int]:
-        """Exact counts by status, ``stream_length`` (ready and running jobs), ``pending_in_group``."""
-        return await read_stats(self.engine)
 
     async def close(self) -> None:
         """Close the connections this object opened; a client given by the caller stays open."""
