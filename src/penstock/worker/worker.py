@@ -193,7 +193,7 @@ class Worker:
         self._heartbeat = Heartbeat(
             line, self._engine.timings, self._holdings, self._engine.clock, self._give_up
         )
-        promoter, janitor = Promoter(self._engine), Janitor(self._engine)
+        promoter, janitor = Promoter(self._engine, self._queue.ferry()), Janitor(self._engine)
         self._room = AttemptRoom(
             self._engine,
             self._queue.queue_name,
