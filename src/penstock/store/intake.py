@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import groupby
 from typing import Any, TypeAlias
 
 from penstock.core.acceptance import AcceptedJob, accept, check_duration
@@ -22,7 +23,7 @@ from penstock.core.job import Job
 from penstock.core.names import check_queue_name
 from penstock.observe.tracing import current_trace
 from penstock.store.coalescer import Coalescer
-from penstock.store.crossings import check_parents_abroad, link_parents_abroad
+from penstock.store.crossings import check_parents_abroad, link_parents_abroad, parents_abroad
 from penstock.store.durability import enqueue_durably
 from penstock.store.engine import Engine
 from penstock.store.reach import Reach
@@ -75,18 +76,35 @@ class Intake:
     ) -> list[str]:
         """Accept many jobs, all of them checked before the first is sent; their ids in order."""
         trace = current_trace()
-        parcels: dict[str, list[tuple[int, AcceptedJob]]] = {}
+        prepared = []
         for place, job in enumerate(jobs):
             name = check_queue_name(queue_name or job.queue_name or self._queue_name)
-            parcels.setdefault(name, []).append((place, accept(job, priority, trace, self._ttl_ms)))
+            prepared.append((place, name, job, accept(job, priority, trace, self._ttl_ms)))
+        has_parents_abroad = any(parents_abroad(job.parents) for _, _, job, _ in prepared if job.parents)
+        if not has_parents_abroad:
+            # One round trip takes more when a queue's jobs go together; their order on it stays.
+            prepared.sort(key=lambda entry: entry[1])
         ids: dict[int, str] = {}
-        for name, group in parcels.items():
-            engine = await self._reach.prepared(name)
-            send = partial(enqueue_durably, engine) if durable else partial(_send, engine)
-            codes = await send([(accepted, delay_ms) for _, accepted in group])
-            for (place, accepted), code in zip(group, codes, strict=True):
-                ids[place] = kept_id(code, accepted.id, engine)
+        for name, group in groupby(prepared, key=lambda entry: entry[1]):
+            ids |= await self._send_group(name, list(group), delay_ms, durable)
         return [ids[place] for place in range(len(ids))]
+
+    async def _send_group(
+        self, name: str, group: list[tuple[int, str, Job, AcceptedJob]], delay_ms: int, durable: bool
+    ) -> dict[int, str]:
+        for _, _, job, _ in group:
+            if job.parents:
+                await check_parents_abroad(self._reach, job.id, job.parents)
+        engine = await self._reach.prepared(name)
+        send = partial(enqueue_durably if durable else _send, engine)
+        codes = await send([(accepted, delay_ms) for _, _, _, accepted in group])
+        for (_, _, job, _), code in zip(group, codes, strict=True):
+            if job.parents and code in ("ok", "kept"):
+                await link_parents_abroad(self._reach, name, job.id, job.parents)
+        return {
+            place: kept_id(code, job.id, engine)
+            for (place, _, job, _), code in zip(group, codes, strict=True)
+        }
 
     async def close(self) -> None:
         """Wait for the jobs that are on their way."""
