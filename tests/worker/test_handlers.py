@@ -198,18 +198,27 @@ async def test_results_that_are_not_json_fail_at_once(make_queue: MakeQueue) -> 
     assert "the limit is 1,048,576: store it elsewhere" in str(jobs["large"].error)
 
 
-async def test_threads_that_do_not_stop_keep_nobody_waiting(make_queue: MakeQueue) -> None:
-    """Out of time and given up on, a thread no longer has a slot, and new jobs find another thread."""
+async def test_threads_that_are_given_up_on_keep_nobody_waiting(make_queue: MakeQueue) -> None:
+    """Released while its function runs on, a job no longer has that thread; new jobs find another."""
     queue = await make_queue(timings=FAST)
     may_stop = threading.Event()
+    begun = threading.Semaphore(0)
 
     def handler(ctx: JobContext) -> str:
         if ctx.payload == "hangs":
+            begun.release()
             may_stop.wait()
         return "done"
 
-    async with running(Worker(queue, handler, max_concurrent=2)):
-        hanging = [Job("hangs", max_attempts=1, timeout_seconds=0.05) for _ in range(4)]
-        await ended(queue, await queue.enqueue_many(hanging))
+    async def all_begun() -> bool:
+        return all(begun.acquire(blocking=False) for _ in range(4))
+
+    worker = Worker(queue, handler, max_concurrent=4)
+    hanging = await queue.enqueue_many([Job("hangs") for _ in range(4)])
+    async with running(worker):
+        await until(all_begun)
+    assert {job.status for job in await statuses(queue, hanging)} == {JobStatus.PENDING}
+    await asyncio.gather(*(queue.cancel(job_id) for job_id in hanging))
+    async with running(worker):
         await completed(queue, await queue.enqueue_many([Job("quick") for _ in range(4)]))
-        may_stop.set()
+    may_stop.set()

@@ -6,11 +6,20 @@ from typing import Any, cast
 
 import pytest
 
-from penstock import Job, JobContext, JobStatus, RedisStreamsQueue, RetryLater, RetryPolicy, Worker
+from penstock import (
+    Job,
+    JobContext,
+    JobStatus,
+    ManualClock,
+    RedisStreamsQueue,
+    RetryLater,
+    RetryPolicy,
+    Worker,
+)
 from penstock.worker import attempt
 from tests.conftest import MakeQueue
 from tests.worker.fleet import FAST, QUICK_RETRIES
-from tests.worker.support import completed, ended, has_status, running, until
+from tests.worker.support import completed, ended, has_status, running, statuses, until
 
 pytestmark = pytest.mark.usefixtures("valkey")
 
@@ -159,14 +168,26 @@ async def test_an_unknown_type_goes_back_unspent_until_somebody_knows_it(
 
 
 async def test_a_type_nobody_has_known_for_an_hour_fails(make_queue: MakeQueue) -> None:
-    queue = await make_queue(timings=FAST)
-    await queue.enqueue(Job({}, type="nobody", id="job", created_at=time.time() - 3601))
-    async with running(Worker(queue, {"older": never_returns}, worker_id="old")):
-        jobs = await ended(queue, ["job"])
-    assert jobs["job"].status is JobStatus.FAILED
-    assert (
-        jobs["job"].error == "UnknownJobTypeError: worker old has no handler for type 'nobody'; it has older"
+    """By the clock that delays are counted by; the dead letter says what was missing."""
+    clock = ManualClock()
+    queue = await make_queue(clock=clock)
+    await queue.enqueue(Job({}, type="nobody", id="job", created_at=clock.now_ms / 1000))
+    clock.advance(seconds=3599)
+    worker = Worker(queue, {"older": never_returns}, worker_id="old")
+    await worker.run_until_idle()
+    (job,) = await statuses(queue, ["job"])
+    assert (job.status, job.attempts) == (JobStatus.RETRYING, 0)
+    clock.advance(seconds=15)
+    await worker.run_until_idle()
+    (job,) = await statuses(queue, ["job"])
+    assert job.status is JobStatus.FAILED
+    assert job.error == (
+        "UnknownJobTypeError: worker old has no handler for type 'nobody'; it has older; "
+        "no worker that took the job knew its type in the hour after it was made"
     )
+    client: Any = queue.engine.client
+    ((_, letter),) = await client.xrange(queue.engine.keys.dlq)
+    assert letter[b"error"].decode() == job.error
 
 
 async def test_an_outage_while_a_payload_is_read_is_not_charged_to_the_job(

@@ -13,6 +13,7 @@ PenstockError
 │   └── EgressRefusedError        its webhook would go where webhooks may not go
 ├── DuplicateJobError             a live job holds the same unique key
 ├── JobNotFoundError              no queue keeps a job of this id           (also LookupError)
+├── DeadLetterError               a dead letter cannot be put back or discarded
 ├── ScheduleNotFoundError         a queue has no schedule of this name      (also LookupError)
 ├── JobFailedError                the job whose result is awaited failed
 ├── JobCancelledError             the job whose result is awaited was cancelled
@@ -37,6 +38,7 @@ PenstockError
 │   └── StepLimitError            too many steps, or one too large
 ├── HandlerError                  a handler broke its side of the contract
 │   ├── UnknownJobTypeError       no handler here is called for this type
+│   ├── FeedFullError             a job's live feed has reached its limit
 │   └── ResultNotSerializableError    a handler returned what is not JSON
 ├── WebhookError                  a webhook could not be delivered
 │   ├── DeliveryFailedError       the receiver did not take it now; try again  (also ConnectionError)
@@ -104,6 +106,10 @@ class DuplicateJobError(PenstockError):
 
 class JobNotFoundError(PenstockError, LookupError):
     """No queue in reach keeps a job of this id: it never was, or its retention is over."""
+
+
+class DeadLetterError(PenstockError):
+    """A dead letter cannot be put back or discarded as things stand; the message says why."""
 
 
 class ScheduleNotFoundError(PenstockError, LookupError):
@@ -218,6 +224,10 @@ class HandlerError(PenstockError):
 
 class UnknownJobTypeError(HandlerError):
     """No handler of this worker is registered for the job's type."""
+
+
+class FeedFullError(HandlerError):
+    """A job emitted more events than its live feed keeps: 10,000. None is dropped for a later one."""
 
 
 class ResultNotSerializableError(HandlerError, TypeError):

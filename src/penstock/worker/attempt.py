@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import traceback
 from typing import Any, NamedTuple
 
 from penstock.core.codec import JobSpec, decode, decode_spec, encode_result
 from penstock.core.errors import InvalidJobError, LeaseLostError, NewerFormatError, UnknownJobTypeError
-from penstock.core.outcomes import Claimed, Outcome
-from penstock.core.retry import RetryPolicy
+from penstock.core.outcomes import Claimed, Outcome, OutcomeKind
+from penstock.core.retry import RetryPolicy, retry_after_seconds
 from penstock.observe.tracing import continued
 from penstock.store.engine import Engine
 from penstock.worker.context import JobContext
@@ -66,16 +65,27 @@ async def perform_attempt(room: AttemptRoom, holding: Holding) -> Outcome | None
         return _judge(room, claimed, spec, error)
 
 
-async def _perform(room: AttemptRoom, holding: Holding, spec: JobSpec, payload: Any, found: Found) -> Outcome:
+async def _perform(
+    room: AttemptRoom, holding: Holding, spec: JobSpec, payload: Any, found: Found
+) -> Outcome | None:
     claimed = holding.claimed
     context = JobContext(
         holding, spec, payload, (room.queue_name, room.worker_id), room.reporter, room.handlers.threads
     )
     holding.on_stop = context.mark_cancelled
-    if spec.timeout_seconds is None and not spec.trace:
-        result = await room.dispatcher.run(holding, context, found)
-    else:
-        result = await _invoke_within(room, holding, context, spec, found)
+    try:
+        if spec.timeout_seconds is None and spec.idle_timeout_seconds is None and not spec.trace:
+            result = await room.dispatcher.run(holding, context, found)
+        else:
+            result = await _invoke_within(room, holding, context, spec, found)
+    except BaseException:
+        if context.suspension is None:
+            raise
+        result = None
+    if (suspension := context.suspension) is not None:
+        # However the handler came out, also with a result or an error: its job was parked before.
+        lost = holding.stopping == "lost"
+        return None if lost else suspension.outcome(claimed, room.reporter.now_seconds())
     if holding.stopping == "cancel" and context.has_seen_cancellation:
         return Outcome(claimed.id, claimed.lease, "cancel")
     return Outcome(claimed.id, claimed.lease, "complete", b"" if result is None else encode_result(result))
@@ -89,9 +99,10 @@ async def _invoke_within(
     found: Found,
 ) -> Any:
     with continued(spec.trace):
-        if spec.timeout_seconds is None:
+        if spec.timeout_seconds is None and spec.idle_timeout_seconds is None:
             return await room.dispatcher.run(holding, context, found)
-        watchdog = context.watchdog = Watchdog(holding, spec.timeout_seconds, None)
+        watchdog = Watchdog(holding, spec.timeout_seconds, spec.idle_timeout_seconds)
+        context.watchdog = watchdog
         try:
             result = await room.dispatcher.run(holding, context, found)
         except BaseException as error:
@@ -119,9 +130,10 @@ def _unknown_type(room: AttemptRoom, claimed: Claimed, spec: JobSpec) -> Outcome
         f"worker {room.worker_id} has no handler for type {spec.type!r}; it has {known}"
     )
     # In a rolling deploy a newer worker knows the type, so the job goes back unspent for a while.
-    if time.time() - spec.created_at < UNKNOWN_TYPE_GRACE_SECONDS:
+    if room.reporter.now_seconds() - spec.created_at < UNKNOWN_TYPE_GRACE_SECONDS:
         return Outcome(claimed.id, claimed.lease, "defer", _text_of(error), UNKNOWN_TYPE_DELAY_MS)
-    return Outcome(claimed.id, claimed.lease, "fail", _text_of(error))
+    problem = f"{_text_of(error)}; no worker that took the job knew its type in the hour after it was made"
+    return Outcome(claimed.id, claimed.lease, "fail", problem)
 
 
 def _stopped(
@@ -142,7 +154,9 @@ def _judge(room: AttemptRoom, claimed: Claimed, spec: JobSpec | None, error: Bas
     policy = room.policy if spec is None else room.handlers.policy_of(spec.type) or room.policy
     if policy.should_retry(claimed.attempt, error, max_attempts):
         delay_ms = round(policy.delay_seconds(claimed.attempt - 1, error) * 1000)
-        return Outcome(claimed.id, claimed.lease, "retry", problem, delay_ms)
+        # What a provider asks of one job it asks of all that share the job's rate key, if it has one.
+        kind: OutcomeKind = "retry" if retry_after_seconds(error) is None else "back_off"
+        return Outcome(claimed.id, claimed.lease, kind, problem, delay_ms)
     detail = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
     return Outcome(claimed.id, claimed.lease, "fail", problem, 0, detail)
 

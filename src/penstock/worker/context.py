@@ -2,104 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
-import time
-from collections.abc import Awaitable, Callable, Coroutine
+import math
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any, TypeVar, overload
 
-from penstock.core.codec import JobSpec
-from penstock.core.errors import InvalidJobError, LeaseLostError
+from penstock.core.acceptance import check_duration
+from penstock.core.codec import encode_payload
+from penstock.core.errors import FeedFullError, InvalidJobError
 from penstock.core.job import Job
-from penstock.core.outcomes import Claimed
 from penstock.core.retry import RetryPolicy
-from penstock.store.records import claimed_job
-from penstock.worker.holdings import Holding
-from penstock.worker.reporter import Reporter
-from penstock.worker.steps import StepBook
-from penstock.worker.thread_crew import ThreadCrew
-from penstock.worker.watchdog import Watchdog
+from penstock.worker.children import Children, ParentOutcome, read_outcome
+from penstock.worker.standing import Standing
+from penstock.worker.suspension import moment_of
 
 Value = TypeVar("Value")
 
 WHOLE = 100
 
 
-class JobContext:
+class JobContext(Standing):
     """One attempt of one job, as its handler sees it."""
 
-    __slots__ = (
-        "_book",
-        "_claimed",
-        "_holding",
-        "_is_cancelled",
-        "_job",
-        "_queue_name",
-        "_reporter",
-        "_spec",
-        "_threads",
-        "_waiting",
-        "_worker_id",
-        "has_seen_cancellation",
-        "payload",
-        "watchdog",
-    )
-
-    def __init__(
-        self,
-        holding: Holding,
-        spec: JobSpec,
-        payload: Any,
-        place: tuple[str, str],
-        reporter: Reporter,
-        threads: ThreadCrew,
-    ) -> None:
-        """Made by the worker; ``place`` is the queue's name and the worker's id."""
-        self.payload = payload
-        self._holding = holding
-        self._claimed: Claimed = holding.claimed
-        self._spec = spec
-        self._queue_name, self._worker_id = place
-        self._reporter = reporter
-        self._threads = threads
-        self._is_cancelled = False
-        self.has_seen_cancellation = False
-        self.watchdog: Watchdog | None = None
-        # Made when first needed: most handlers need none of them.
-        self._job: Job | None = None
-        self._book: StepBook | None = None
-        self._waiting: set[concurrent.futures.Future[Any]] | None = None
-
-    @property
-    def id(self) -> str:
-        """The job's id."""
-        return self._claimed.id
-
-    @property
-    def attempt(self) -> int:
-        """Which attempt this is, counted from 1."""
-        return self._claimed.attempt
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether this attempt should stop: cancelled, out of time, released or given to another worker.
-
-        Async handlers are interrupted; plain functions look here between two pieces of work, or are
-        interrupted in ``ctx.wait``. A cancelled job's function that has seen ``True`` and returns is
-        taken to have stopped.
-        """
-        if self._is_cancelled:
-            self.has_seen_cancellation = True
-        return self._is_cancelled
-
-    @property
-    def job(self) -> Job:
-        """The whole job, as claimed."""
-        if self._job is None:
-            self._job = claimed_job(
-                self._claimed, self._spec, self.payload, self._queue_name, self._worker_id, time.time()
-            )
-        return self._job
+    __slots__ = ()
 
     async def progress(self, percent: float, step: str | None = None) -> None:
         """Say how far the job has come (0 to 100) and, if given, what it is doing.
@@ -155,53 +80,89 @@ class JobContext:
         self._begin()
         return await self._steps().take(name, function, inputs, retry)
 
-    def wait(self, awaitable: Coroutine[Any, Any, Value]) -> Value:
-        """From a plain function's thread: run ``awaitable`` on the worker's loop and wait for it.
+    async def sleep(self, seconds: float, *, name: str | None = None) -> None:
+        """Let ``seconds`` pass without holding a slot, counted from the first time this is reached.
 
-        ``ctx.wait(ctx.progress(50, "halfway"))``. Raises ``CancelledError`` when the attempt is told to
-        stop meanwhile.
+        The handler ends here and runs again when the time has come, on any worker. Its steps must
+        therefore be durable; a sleep in a step, or in a function in a process, is refused with
+        ``StepError``. The moment is stored as the step ``sleep:<n>``, or ``name``.
         """
-        future = asyncio.run_coroutine_threadsafe(awaitable, self._reporter.loop)
-        if self._waiting is None:
-            self._waiting = set()
-        self._waiting.add(future)
-        try:
-            return future.result()
-        finally:
-            self._waiting.discard(future)
+        self._begin()
+        await self._waiter().sleep_until(None, check_duration(seconds, "seconds"), name)
 
-    def mark_cancelled(self) -> None:
-        """Note that this attempt should stop; called by the worker."""
-        self._is_cancelled = True
-        if self._book is not None:
-            self._book.interrupt()
-        for future in list(self._waiting or ()):
-            future.cancel()
+    async def sleep_until(self, when: datetime | float, *, name: str | None = None) -> None:
+        """Sleep to a moment: an aware ``datetime``, or seconds since the epoch. See ``sleep``.
 
-    def _begin(self) -> None:
-        """What every call does first."""
-        if self.watchdog is not None:
-            self.watchdog.sign_of_life()
-        if self._holding.stopping == "timeout" and self._holding.in_thread:
-            raise asyncio.CancelledError
+        The moment named first counts: another one named when the handler runs again changes nothing.
+        """
+        self._begin()
+        await self._waiter().sleep_until(moment_of(when), 0, name)
 
-    async def _obey(self, code: str) -> None:
-        if code == "lost":
-            self._is_cancelled = True
-            raise LeaseLostError(f"job {self.id} is no longer this worker's: its lease was lost")
-        if code == "cancel":
-            self._holding.stop("cancel")
-            # Gives the cancellation its chance before the handler takes up the next piece of work.
-            await asyncio.sleep(0)
-            if self._holding.in_thread:
-                raise asyncio.CancelledError
+    async def suspend(self, reason: str = "suspended") -> Any:
+        """Park the job, without a slot, until ``queue.resume_job(job_id, value)``; returns the value."""
+        self._begin()
+        return await self._waiter().suspend(reason)
 
-    def _steps(self) -> StepBook:
-        if self._book is None:
-            room = (self._reporter, self._threads)
-            self._book = StepBook(self._holding, room, self._obey, self._sign_of_life)
-        return self._book
+    async def wait_for_signal(self, name: str, timeout_seconds: float | None = None) -> Any:
+        """Wait, without a slot, for ``queue.signal(job_id, name, value)``; returns the value.
 
-    def _sign_of_life(self, lasting_seconds: float) -> None:
-        if self.watchdog is not None:
-            self.watchdog.sign_of_life(lasting_seconds)
+        Signals are taken in the order in which they were given, also those given before the wait.
+        Raises ``SignalTimeoutError`` when none came within ``timeout_seconds`` of the first time that
+        this was reached, and again at this place whenever the handler runs.
+        """
+        self._begin()
+        return await self._waiter().signal(name, timeout_seconds)
+
+    async def emit(self, event: Any) -> None:
+        """Append ``event`` (JSON) to the job's live feed, for those who follow the job.
+
+        Raises ``FeedFullError`` above 10,000 entries. What a repeated attempt emits is appended again.
+        """
+        body = encode_payload(event, "event")
+        self._begin()
+        code = await self._reporter.emit(self.id, self._claimed.lease, body)
+        if code == "full":
+            raise FeedFullError(
+                f"the live feed of job {self.id} is full at 10,000 entries: emit fewer or larger events"
+            )
+        await self._obey(code)
+
+    async def report_usage(self, **amounts: float) -> None:
+        """Say what the job has used since it last said so: ``tokens=512, cost=0.03, units=1``.
+
+        Amounts are summed by hour, job type and key. ``units`` also correct what the job had booked of
+        its ``rate_key``. What a repeated attempt uses counts again, as it is used again.
+        """
+        for name, amount in amounts.items():
+            if type(amount) not in {int, float} or not 0 <= amount < math.inf:
+                raise InvalidJobError(f"report_usage({name}=...) must be 0 or more, got {amount!r}")
+        self._begin()
+        if amounts:
+            used = list(amounts.items())
+            await self._obey(
+                await self._reporter.report_usage(self.id, self._claimed.lease, self._spec.type, used)
+            )
+
+    async def enqueue(
+        self, child: Job, job_id: str | None = None, *, priority: int = 0, delay_seconds: float = 0
+    ) -> str:
+        """Enqueue a job on this queue, under this job's lease, and return its id.
+
+        When the attempt is repeated, the same call finds the same job: its id is ``job_id``, else the
+        one that ``child`` was given, else made from this job's id and the number of the call, which
+        asks that children are made in the same order each time. Raises as ``queue.enqueue`` does, and
+        ``LeaseLostError`` when this job is no longer this worker's.
+        """
+        self._begin()
+        if self._children is None:
+            self._children = Children(self._claimed, self._queue_name, self._reporter)
+        made = await self._children.enqueue(child, job_id, priority, delay_seconds)
+        if made is None:
+            await self._obey("lost")
+        return str(made)
+
+    async def parents(self) -> dict[str, ParentOutcome]:
+        """What the jobs that this one waited for ended with, by their ids."""
+        self._begin()
+        stored = await self._reporter.load_inputs(self.id)
+        return {parent: read_outcome(status, body) for parent, (status, body) in stored.items()}

@@ -118,6 +118,7 @@ class StepBook:
             self._under_way -= 1
             if not self._under_way and self._quiet is not None:
                 self._quiet.set()
+                self._quiet = None
         return msgspec.json.decode(encoded)
 
     def enter(self, name: str) -> int:
@@ -161,7 +162,8 @@ class StepBook:
     async def quiet(self) -> None:
         """Wait until no step is under way."""
         while self._under_way:
-            self._quiet = asyncio.Event()
+            if self._quiet is None:
+                self._quiet = asyncio.Event()
             await self._quiet.wait()
 
     def interrupt(self) -> None:
