@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from penstock.core.config import get_queue_config as get_queue_config
     from penstock.core.config import set_queue_config as set_queue_config
     from penstock.core.errors import ConfigurationError as ConfigurationError
+    from penstock.core.errors import DuplicateJobError as DuplicateJobError
     from penstock.core.errors import InvalidJobError as InvalidJobError
     from penstock.core.errors import LeaseLostError as LeaseLostError
+    from penstock.core.errors import MissingParentError as MissingParentError
     from penstock.core.errors import PayloadTooLargeError as PayloadTooLargeError
     from penstock.core.errors import PenstockError as PenstockError
     from penstock.core.errors import QueueUnavailableError as QueueUnavailableError
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from penstock.core.errors import StepMismatchError as StepMismatchError
     from penstock.core.errors import TaskArgumentError as TaskArgumentError
     from penstock.core.errors import UnsafeServerError as UnsafeServerError
+    from penstock.core.graph import Flow as Flow
+    from penstock.core.graph import chain as chain
+    from penstock.core.graph import chord as chord
+    from penstock.core.graph import group as group
     from penstock.core.job import TRANSITIONS as TRANSITIONS
     from penstock.core.job import Job as Job
     from penstock.core.job import JobStatus as JobStatus
@@ -58,6 +64,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "MissingParentError": "core.errors",
+    "DuplicateJobError": "core.errors",
+    "group": "core.graph",
+    "chord": "core.graph",
+    "chain": "core.graph",
+    "Flow": "core.graph",
     "CallNext": "worker.middleware",
     "ConfigurationError": "core.errors",
     "CurrentJob": "tasks.markers",
@@ -113,6 +125,8 @@ __all__ = [
     "DebateResult",
     "DebateWorker",
     "Depends",
+    "DuplicateJobError",
+    "Flow",
     "InvalidJobError",
     "Job",
     "JobContext",
@@ -124,6 +138,7 @@ __all__ = [
     "LeaseTimings",
     "ManualClock",
     "Middleware",
+    "MissingParentError",
     "PayloadTooLargeError",
     "PenstockError",
     "QueueConfig",
@@ -138,6 +153,8 @@ __all__ = [
     "UnsafeServerError",
     "WebhookDeliveryWorker",
     "Worker",
+    "chain",
+    "chord",
     "connect",
     "create_debate_job",
     "create_redis_queue",
@@ -145,6 +162,7 @@ __all__ = [
     "enqueue_webhook_delivery",
     "get_debate_payload",
     "get_queue_config",
+    "group",
     "in_process",
     "inject_trace_context",
     "is_retryable_error",
