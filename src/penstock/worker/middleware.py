@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from penstock.core.errors import ConfigurationError
@@ -42,10 +43,11 @@ def check_middleware(middleware: Sequence[Middleware]) -> tuple[Middleware, ...]
 
 async def call_through(middleware: Sequence[Middleware], innermost: CallNext, context: JobContext) -> Any:
     """Call the first of ``middleware`` around the others, and those around ``innermost``."""
-    if not middleware:
-        return await innermost(context)
+    call_next = innermost
+    for each in reversed(middleware):
+        call_next = partial(_call, each, call_next)
+    return await call_next(context)
 
-    def call_next(ctx: JobContext) -> Awaitable[Any]:
-        return call_through(middleware[1:], innermost, ctx)
 
-    return await middleware[0](context, call_next)
+def _call(middleware: Middleware, call_next: CallNext, context: JobContext) -> Awaitable[Any]:
+    return middleware(context, call_next)
