@@ -68,17 +68,23 @@ def accept(job: Job, priority: int, trace: dict[str, str], ttl_ms: int | None = 
         metadata=job.metadata,
         trace=job.trace or trace,
     )
-    encoded = encode_spec(spec)
-    apart = b""
-    if len(encoded) > INLINE_LIMIT_BYTES:
-        apart = encode_payload(job.payload)
-        spec.payload, spec.payload_apart = None, True
-        encoded = encode_spec(spec)
-        check_size(len(encoded), "metadata")
+    encoded, apart = encode_whole(spec)
     flow = b""
     if _has_flow(job):
         flow = encode_flow(job, get_queue_config().ttl_ms if ttl_ms is None else ttl_ms, check_duration)
     return AcceptedJob(job.id, encoded, lane_of(chosen), job.record, job.max_attempts, apart, flow)
+
+
+def encode_whole(spec: JobSpec) -> tuple[bytes, bytes]:
+    """A spec with its payload as it is stored: the spec's JSON, and the payload's if it stands apart."""
+    encoded = encode_spec(spec)
+    if len(encoded) <= INLINE_LIMIT_BYTES:
+        return encoded, b""
+    apart = encode_payload(spec.payload)
+    spec.payload, spec.payload_apart = None, True
+    encoded = encode_spec(spec)
+    check_size(len(encoded), "metadata")
+    return encoded, apart
 
 
 def _has_flow(job: Job) -> bool:

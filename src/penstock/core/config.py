@@ -29,7 +29,8 @@ class QueueConfig(BaseSettings):
     Values given in code win over ``PENSTOCK_*`` variables, those over ``ARAGORA_QUEUE_*`` and
     ``REDIS_URL``. A value out of its range raises ``ConfigurationError``.
 
-    Ranges: ``max_job_ttl_days`` 1-30, ``claim_idle_ms`` 10000-600000, ``retry_max_attempts`` 1-10,
+    Ranges: ``max_job_ttl_days`` 1-30, ``dead_letter_ttl_days`` 1-365 (as ``max_job_ttl_days`` when not
+    set), ``claim_idle_ms`` 10000-600000, ``retry_max_attempts`` 1-10,
     ``retry_base_delay`` 0.1-60 s, ``retry_max_delay`` 1-3600 s, ``worker_block_ms`` 1000-30000.
     ``PENSTOCK_EVENT_GROUPS`` is a list with commas.
     """
@@ -82,6 +83,9 @@ class QueueConfig(BaseSettings):
             ge=1, le=30, validation_alias=_names("PENSTOCK_MAX_JOB_TTL_DAYS", "ARAGORA_QUEUE_MAX_TTL_DAYS")
         ),
     ] = 7
+    dead_letter_ttl_days: Annotated[
+        int | None, Field(ge=1, le=365, validation_alias=_names("PENSTOCK_DEAD_LETTER_TTL_DAYS"))
+    ] = None
     worker_block_ms: Annotated[
         int,
         Field(
@@ -122,6 +126,11 @@ class QueueConfig(BaseSettings):
     def ttl_ms(self) -> int:
         """How long a finished job is kept, in milliseconds."""
         return self.max_job_ttl_days * 86_400_000
+
+    @property
+    def dead_letter_ttl_ms(self) -> int:
+        """How long a job that failed for good is kept, in milliseconds."""
+        return (self.dead_letter_ttl_days or self.max_job_ttl_days) * 86_400_000
 
 
 def explain(error: ValidationError, model: type[BaseSettings]) -> str:

@@ -66,7 +66,7 @@ class Engine(FlowCalls):
     @property
     def keep_ms(self) -> int:
         """TTL of a finished job's keys: a day more than the retention, as the backstop behind the janitor."""
-        return self.config.ttl_ms + BACKSTOP_MS
+        return max(self.config.ttl_ms, self.config.dead_letter_ttl_ms) + BACKSTOP_MS
 
     async def enqueue(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> list[str]:
         """Accept jobs, after one delay or each after its own: ``ok``, ``kept`` or ``backlog`` for each."""

@@ -7,7 +7,7 @@ import logging
 import random
 
 from penstock.core.errors import PenstockError
-from penstock.core.job import FINAL_STATUSES
+from penstock.core.job import FINAL_STATUSES, JobStatus
 from penstock.store.engine import BATCH, Engine
 from penstock.worker.auditor import Auditor
 
@@ -65,11 +65,12 @@ class Janitor:
         return removed
 
     async def _expire(self, status: str) -> int:
+        config = self._engine.config
         once = {
-            "ttl_ms": self._engine.config.ttl_ms,
+            "ttl_ms": config.dead_letter_ttl_ms if status == JobStatus.FAILED else config.ttl_ms,
             "status": status,
             "most": BATCH,
-            "required": len(self._engine.config.event_groups),
+            "required": len(config.event_groups),
         }
         total = 0
         while (removed := int(await self._engine.call("expire", once))) > 0:

@@ -3,17 +3,11 @@
 --
 -- KEYS counts index dlq events home job payload result steps
 -- ARGV now_ms ttl_ms status most required
--- USES clock tally state
+-- USES clock tally state forget
 -- RETURNS how many jobs were removed
 local LETTER_WINDOW_MS = 1000
 local MOST_LETTERS = 1000
 local removed = 0
-
--- The events stream is trimmed to what all required groups have passed, so an event that is still there waits.
-local function is_history_behind(event_id)
-  if required == '0' or not event_id then return false end
-  return #redis.call('XRANGE', events, event_id, event_id) > 0
-end
 
 -- Finds the dead letter of a job whose hash ran out before a janitor came: both bear the same time.
 local function drop_letter(id)
@@ -36,15 +30,9 @@ local function remove(id)
   elseif status == 'failed' and not raw[3] then
     drop_letter(id)
   end
-  redis.call('ZREM', index .. status, id)
   -- An id that was enqueued anew after its keys ran out belongs to the new job.
-  if not raw[3] or raw[3] == status then
-    redis.call('DEL', job .. id, payload .. id, result .. id, steps .. id)
-    if raw[4] or not raw[3] then
-      redis.call('DEL', home .. 'inputs:' .. id, home .. 'signals:' .. id, home .. 'live:' .. id)
-    end
-  end
-  move(status, nil)
+  if not raw[3] or raw[3] == status then delete_keys(id, raw[4] or not raw[3]) end
+  strike_off(id, status)
   removed = removed + 1
 end
 

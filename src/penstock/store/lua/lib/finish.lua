@@ -26,9 +26,10 @@ local function expire(id, state, has_result)
   for _, kind in ipairs(FLOW_KEYS) do redis.call('PEXPIRE', home .. kind .. id, keep_ms) end
 end
 
--- A retention of the job's own moves its place among the finished, which are removed by time.
-local function retention_shift(id, state)
-  if not has(state.traits, 't') then return 0 end
+-- A retention of the job's own moves its place among the finished, which are removed by time. It is about the
+-- result: what failed is kept as dead letters are.
+local function retention_shift(id, state, status)
+  if status == 'failed' or not has(state.traits, 't') then return 0 end
   return flow_of(id).keep_shift or 0
 end
 
@@ -41,7 +42,7 @@ local function finish(id, state, status, event_id, has_result, ...)
     redis.call('HSET', job .. id, 'status', status, 'completed_at', now, ...)
   end
   local indexed = finished[status]
-  indexed[#indexed + 1] = now + retention_shift(id, state)
+  indexed[#indexed + 1] = now + retention_shift(id, state, status)
   indexed[#indexed + 1] = id
   move(state.status, status)
   expire(id, state, has_result)

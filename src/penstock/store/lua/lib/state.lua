@@ -18,7 +18,7 @@ local FOR_ALL = { 'status', 'lease', 'message_id', 'lane', 'traits', 'steps', 'a
   'spec', 'crashes', 'releases', 'unrenewed', 'max_attempts', 'cancel', 'idle_releases' }
 
 -- What few jobs have is told by letters, so that one field answers for all of it: a payload apart, c children,
--- k key, l live feed, p parents, r recorded, s signals, t retention of its own, u unique key, x expiry.
+-- k key, l live feed, p parents, q put back, r recorded, s signals, t retention of its own, u unique key, x expiry.
 local function has(traits, letter)
   return traits and traits:find(letter, 1, true) ~= nil
 end
