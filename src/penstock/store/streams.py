@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
+from typing import Any
 
 from penstock.core.clock import Clock
 from penstock.core.config import QueueConfig, get_queue_config
 from penstock.core.job import Job
+from penstock.core.names import check_job_id
 from penstock.core.timings import LeaseTimings
 from penstock.store.connect import Client, open_client
+from penstock.store.feed import FeedEntry, check_place, follow
 from penstock.store.holding_queue import default_worker_id
 from penstock.store.intake import Intake
+from penstock.store.results import await_end, not_found, result_of
 from penstock.store.schedules import Schedules
 from penstock.store.steered_queue import SteeredQueue
+from penstock.store.watching import Watch
 
 __all__ = ["RedisStreamsQueue", "create_redis_queue", "default_worker_id"]
 
@@ -39,6 +45,7 @@ class RedisStreamsQueue(SteeredQueue):
         super().__init__(
             redis_client, consumer_name, config, queue_name=queue_name, timings=timings, clock=clock
         )
+        self._watches: dict[str, Watch] = {}
         self._intake = Intake(self._reach, self.queue_name, clock, self.config.ttl_ms)
         self.schedules = Schedules(self)
 
@@ -107,8 +114,58 @@ class RedisStreamsQueue(SteeredQueue):
         delay_ms = self._intake.delay_ms(delay_seconds, run_at)
         return await self._intake.many(jobs, priority, queue_name, delay_ms, durable)
 
+    async def result(self, job_id: str, timeout_seconds: float | None = None) -> Any:
+        """Wait until the job has ended and return its result; ``None`` waits without limit.
+
+        Any number of waits share one connection. An outage of the server is waited through.
+        Raises ``JobFailedError`` with the job that failed, ``JobCancelledError``, ``TimeoutError``, and
+        ``JobNotFoundError`` for a job that no queue keeps (any more).
+        """
+        limit = asyncio.timeout(timeout_seconds)
+        try:
+            async with limit:
+                return result_of(await await_end(await self._watch_of(job_id), job_id))
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise TimeoutError(
+                f"job {job_id} has not ended within {timeout_seconds:g} s; it goes on: wait again or cancel"
+            ) from None
+
+    async def follow(self, job_id: str, after: str = "0") -> AsyncIterator[FeedEntry]:
+        """The job's live feed: what it emits, its steps and progress as far as they are told, and its end.
+
+        Entries come as they are written, in order, without gap or repeat; give an entry's ``id`` as
+        ``after`` to go on behind it, here or in another process. The feed ends with an entry of the
+        kind ``end``. That of a job that has ended is read again for as long as the job is kept. Any
+        number of followers share one connection; an outage of the server is waited through.
+        Raises ``JobNotFoundError`` for a job that no queue keeps, ``InvalidJobError`` for an ``after``
+        that is no id of an entry.
+        """
+        check_place(after)
+        async for entry in follow(await self._watch_of(job_id), job_id, after):
+            yield entry
+
+    async def _watch_of(self, job_id: str) -> Watch:
+        """Where the job is watched; raises ``JobNotFoundError``."""
+        here = self._watch_on(self.queue_name)
+        if await here.status(check_job_id(job_id)) != "gone":
+            return here
+        name = await self._reach.find(job_id, but=self.queue_name)
+        if name is None:
+            raise not_found(job_id)
+        return self._watch_on(name)
+
+    def _watch_on(self, queue_name: str) -> Watch:
+        watch = self._watches.get(queue_name)
+        if watch is None:
+            watch = self._watches[queue_name] = Watch(self._reach.engine(queue_name), queue_name)
+        return watch
+
     async def close(self) -> None:
         """Close the connections this object opened; a client given by the caller stays open."""
+        for watch in self._watches.values():
+            await watch.stop()
         await self._intake.close()
         if self._owns_client:
             await self.client.aclose()
