@@ -104,6 +104,44 @@ async def test_an_id_enqueued_anew_begins_anew(database: Database) -> None:
     assert (row["status"], row["goal"], row["result"], row["completed_at"]) == ("queued", "two", None, None)
 
 
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_run_put_back_after_it_failed_is_queued_again(database: Database, seed: int) -> None:
+    spec = b'{"format":1,"type":"agent","created_at":1,"payload":{"goal":"%s"}}'
+    told: list[tuple[str, int, dict[str, bytes]]] = [
+        ("enqueued", 0, {"spec": spec % b"one"}),
+        ("started", 1, {}),
+        ("failed", 1, {"error": b"no"}),
+        ("requeued", 0, {"spec": spec % b"two", "requeues": b"1"}),
+    ]
+    facts = [
+        Fact(f"{place}-0", event, "r1", 10 + place, attempt, fields)
+        for place, (event, attempt, fields) in enumerate(told, 1)
+    ]
+    again = facts * 2
+    random.Random(seed).shuffle(again)
+    for fact in again:
+        await write(database, RunBook(), [fact])
+    rows, _ = await whole_history(database)
+    row = rows["r1"]
+    assert (row["status"], row["attempt"], row["error"], row["completed_at"]) == ("queued", 0, None, None)
+    assert (row["goal"], row["spec"]["payload"]) == ("two", {"goal": "two"})
+    await write(database, RunBook(), [Fact("5-0", "completed", "r1", 15, 1, {"result": b"1"})])
+    await write(database, RunBook(), facts[:1])
+    rows, _ = await whole_history(database)
+    assert (rows["r1"]["status"], rows["r1"]["goal"]) == ("completed", "two")
+
+
+async def test_a_run_put_back_as_it_was_keeps_what_was_asked(database: Database) -> None:
+    spec = b'{"format":1,"type":"agent","created_at":1,"payload":{"goal":"one"}}'
+    await write(
+        database,
+        RunBook(),
+        [Fact("1-0", "enqueued", "r1", 1, 0, {"spec": spec}), Fact("2-0", "requeued", "r1", 2, 0, {})],
+    )
+    rows, _ = await whole_history(database)
+    assert (rows["r1"]["status"], rows["r1"]["goal"]) == ("queued", "one")
+
+
 async def test_actor_longer_than_an_index_takes_is_cut(database: Database) -> None:
     long = "ä" * 5000
     spec = ('{"format":1,"type":"agent","payload":{"actor":"%s"}}' % long).encode()  # noqa: UP031 - braces

@@ -14,15 +14,18 @@ DEFAULTS: dict[str, Any] = {
     "retry_max_delay": 300.0,
     "claim_idle_ms": 60_000,
     "max_job_ttl_days": 7,
+    "dead_letter_ttl_days": None,
     "worker_block_ms": 5000,
     "consumer_group": "debate-workers",
     "poll_interval_ms": 1000,
     "event_groups": (),
     "max_events": 1_000_000,
+    "compress_above_bytes": 4096,
 }
 # Least and most, and the first values beyond.
 RANGES: list[tuple[str, Any, Any, Any, Any]] = [
     ("max_job_ttl_days", 1, 30, 0, 31),
+    ("dead_letter_ttl_days", 1, 365, 0, 366),
     ("claim_idle_ms", 10_000, 600_000, 9_999, 600_001),
     ("retry_max_attempts", 1, 10, 0, 11),
     ("retry_base_delay", 0.1, 60.0, 0.09, 60.1),
@@ -30,6 +33,7 @@ RANGES: list[tuple[str, Any, Any, Any, Any]] = [
     ("worker_block_ms", 1000, 30_000, 999, 30_001),
     ("poll_interval_ms", 50, 60_000, 49, 60_001),
     ("max_events", 1000, 100_000_000, 999, 100_000_001),
+    ("compress_above_bytes", 256, 1_048_576, 255, 1_048_577),
 ]
 ENVIRONMENT: list[tuple[str, str, str, str | None, Any]] = [
     ("redis_url", "PENSTOCK_REDIS_URL", "redis://one", "REDIS_URL", "redis://two"),
@@ -43,6 +47,8 @@ ENVIRONMENT: list[tuple[str, str, str, str | None, Any]] = [
     ("consumer_group", "PENSTOCK_CONSUMER_GROUP", "one", "ARAGORA_QUEUE_CONSUMER_GROUP", "two"),
     ("poll_interval_ms", "PENSTOCK_POLL_INTERVAL_MS", "100", None, None),
     ("max_events", "PENSTOCK_MAX_EVENTS", "5000", None, None),
+    ("compress_above_bytes", "PENSTOCK_COMPRESS_ABOVE_BYTES", "1000", None, None),
+    ("dead_letter_ttl_days", "PENSTOCK_DEAD_LETTER_TTL_DAYS", "90", None, None),
 ]
 
 
@@ -79,7 +85,7 @@ def test_the_environment(
     theirs: str | None,
     their_value: str,
 ) -> None:
-    kind = type(DEFAULTS[name])
+    kind = int if DEFAULTS[name] is None else type(DEFAULTS[name])
     if theirs:
         monkeypatch.setenv(theirs, their_value)
         assert getattr(QueueConfig(), name) == kind(their_value)

@@ -98,6 +98,28 @@ async def test_a_completed_run_becomes_one_recorded_delivery(
     assert await unacknowledged(runs) == 0
 
 
+async def test_a_run_that_was_put_back_tells_each_of_its_ends(
+    relay: Relay, runs: RedisStreamsQueue, deliveries: RedisStreamsQueue
+) -> None:
+    await end(runs, run_job("run-1"), error="first")
+    for error in ("second", None):
+        await runs.dead_letters.requeue("run-1")
+        assert await runs.dequeue("a-worker", timeout_ms=0)
+        assert await (runs.fail("run-1", error) if error else runs.complete("run-1", {"answer": 1}))
+    # Late, so that the run has gone on since its first failures.
+    await relay.relay(block_ms=10)
+    told = [
+        (await relayed(deliveries, "run-1", event)).payload["body"]
+        for event in ("run.failed", "run.failed:1", "run.completed:2")
+    ]
+    assert [(body["event"], body.get("error"), body.get("result")) for body in told] == [
+        ("run.failed", "first", None),
+        ("run.failed", "second", None),
+        ("run.completed", None, {"answer": 1}),
+    ]
+    assert (await deliveries.get_queue_stats())["pending"] == 3
+
+
 async def test_a_failed_run_tells_its_error(
     relay: Relay, runs: RedisStreamsQueue, deliveries: RedisStreamsQueue
 ) -> None:

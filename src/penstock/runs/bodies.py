@@ -43,7 +43,7 @@ async def made_whole(engine: Engine, facts: Sequence[Fact]) -> list[Fact]:
 
 
 async def _made_whole(engine: Engine, fact: Fact) -> Fact:
-    if fact.event == "enqueued" and b"payload_apart" in fact.fields.get("spec", b""):
+    if b"payload_apart" in fact.fields.get("spec", b""):
         spec = decode_spec(fact.fields["spec"])
         if not spec.payload_apart:
             return fact

@@ -61,6 +61,7 @@ class Change:
     first_at_ms: int
     spec: JobSpec | None = None
     raw_spec: bytes | None = None
+    spec_place: Place | None = None
     started_at_ms: int | None = None
     state: tuple[Place, State] = (Place(), State())
     progress: tuple[Place, float] = (Place(), 0.0)
@@ -77,6 +78,7 @@ _STATUS_AFTER: Final[Mapping[str, JobStatus]] = {
     "released": JobStatus.PENDING,
     "crashed": JobStatus.PENDING,
     "promoted": JobStatus.PENDING,
+    "requeued": JobStatus.PENDING,
     "completed": JobStatus.COMPLETED,
     "failed": JobStatus.FAILED,
     "cancelled": JobStatus.CANCELLED,
@@ -133,16 +135,24 @@ def _note_state(change: Change, place: Place, fact: Fact) -> None:
         decode(result)
     state = State(status, attempt, ended_ms, result)
     change.state = _later(change.state, (place, state))
-    if fact.event == "enqueued":
-        change.raw_spec = fact.fields["spec"]
-        change.spec = decode_spec(change.raw_spec)
+    if fact.event == "enqueued" or (fact.event == "requeued" and "spec" in fact.fields):
+        _note_spec(change, place, fact.fields["spec"])
     elif fact.event == "started":
         change.started_at_ms = max(change.started_at_ms or 0, fact.at_ms)
     elif fact.event == "completed":
         change.progress = _later(change.progress, (place, _WHOLE))
         change.error = _later(change.error, (place, None))
+    if fact.event == "requeued":
+        change.error = _later(change.error, (place, None))
     if "error" in fact.fields:
         change.error = _later(change.error, (place, fact.fields["error"].decode(errors="replace")))
+
+
+def _note_spec(change: Change, place: Place, raw: bytes) -> None:
+    """What was asked for: at first, or with a payload that was edited since."""
+    spec = decode_spec(raw)
+    if change.spec_place is None or place > change.spec_place:
+        change.spec, change.raw_spec, change.spec_place = spec, raw, place
 
 
 def _note_progress(change: Change, place: Place, fact: Fact) -> None:

@@ -1,7 +1,8 @@
 """The SQL of the projector. Each statement takes its rows as one JSON value, however many they are.
 
 A group of columns is replaced only by a fact from a later place in the events stream; what the
-caller asked for is filled in whenever it becomes known. Rows come ordered by id, so that two
+caller asked for is filled in whenever it becomes known, and replaced when a run that failed was put
+back with another payload. Rows come ordered by id, so that two
 projectors lock them in the same order.
 """
 
@@ -30,14 +31,18 @@ FROM jsonb_to_recordset(CAST(CAST(:rows AS text) AS jsonb)) AS fresh (
     error_event_seq bigint)
 ORDER BY run_id
 ON CONFLICT (run_id) DO UPDATE SET
-    kind = COALESCE(excluded.kind, known.kind),
-    actor = COALESCE(excluded.actor, known.actor),
-    goal = COALESCE(excluded.goal, known.goal),
-    autonomy_level = COALESCE(excluded.autonomy_level, known.autonomy_level),
-    webhook_url = COALESCE(excluded.webhook_url, known.webhook_url),
-    trace_id = COALESCE(excluded.trace_id, known.trace_id),
-    context = COALESCE(excluded.context, known.context),
-    spec = COALESCE(excluded.spec, known.spec),
+    (kind, actor, goal, autonomy_level, webhook_url, trace_id, context, spec) = (
+        SELECT asked.kind, asked.actor, asked.goal, asked.autonomy_level, asked.webhook_url, asked.trace_id,
+            asked.context, asked.spec
+        FROM (VALUES
+            (excluded.kind, excluded.actor, excluded.goal, excluded.autonomy_level, excluded.webhook_url,
+             excluded.trace_id, excluded.context, excluded.spec,
+             excluded.last_event_ms, excluded.last_event_seq, 1),
+            (known.kind, known.actor, known.goal, known.autonomy_level, known.webhook_url,
+             known.trace_id, known.context, known.spec,
+             known.last_event_ms, known.last_event_seq, 0)
+        ) AS asked (kind, actor, goal, autonomy_level, webhook_url, trace_id, context, spec, ms, seq, is_new)
+        ORDER BY spec IS NULL, ms DESC, seq DESC, is_new LIMIT 1),
     created_at = CASE
         WHEN excluded.spec IS NOT NULL THEN excluded.created_at
         WHEN known.spec IS NOT NULL THEN known.created_at

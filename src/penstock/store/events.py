@@ -7,21 +7,25 @@ from typing import Any, NamedTuple, cast
 
 import redis
 
+from penstock.core.compression import expanded
 from penstock.store.connect import longest_wait_seconds, translated
 from penstock.store.engine import Engine
 
 PAGE = 500
 UNREADABLE = "unreadable"
+# What may be compressed as it is stored.
+_LARGE = frozenset({"body", "result"})
 
 
 class Fact(NamedTuple):
     """One thing that happened to a recorded job.
 
     ``event`` is ``enqueued started step progress retrying deferred released crashed promoted
-    completed failed cancelled``; ``at_ms`` is the script's time; ``fields`` holds what belongs to the
-    event: ``spec``, ``worker``, ``name`` and ``body``, ``percent`` and ``step``, ``error`` and
-    ``delay_ms``, ``result`` or ``result_apart``. An entry that is no fact of ours comes as ``unreadable``
-    with its raw fields, for the reader to set aside and acknowledge.
+    completed failed cancelled requeued``; ``at_ms`` is the script's time; ``fields`` holds what belongs
+    to the event: ``spec``, ``worker``, ``name`` and ``body``, ``percent`` and ``step``, ``error`` and
+    ``delay_ms``, ``result`` or ``result_apart``, and ``requeues`` once a dead letter was put back. An
+    entry that is no fact of ours comes as ``unreadable`` with its raw fields, for the reader to set
+    aside and acknowledge.
     """
 
     id: str
@@ -128,6 +132,8 @@ def _fact(entry_id: bytes, raw: dict[bytes, bytes]) -> Fact:
     fields = {name.decode(errors="replace"): value for name, value in raw.items()}
     known = dict(fields)
     try:
+        for name in _LARGE.intersection(known):
+            known[name] = expanded(known[name])
         return Fact(
             entry_id.decode(),
             known.pop("event").decode(),

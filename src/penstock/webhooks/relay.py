@@ -31,7 +31,8 @@ class Relay:
     """Reads the facts of the run queue and enqueues a delivery for each ended run with a webhook URL.
 
     A fact is acknowledged once its delivery is enqueued. A relay that dies in between repeats the
-    enqueueing, which makes no second delivery, since its id follows from the run's. Any number of
+    enqueueing, which makes no second delivery, since its id follows from the run's and, for a run that was
+    put back after it failed, from how often it was. Any number of
     relays share the work; the facts of one that fell silent are taken over by the others.
     """
 
@@ -114,18 +115,20 @@ class Relay:
             raise InvalidJobError("webhook_url and actor must be text")
         body = payload_of(fact, run, actor)
         try:
-            await self._deliveries.enqueue(self._delivery(run, url, actor, body))
+            await self._deliveries.enqueue(self._delivery(fact, run, url, actor, body))
         except PayloadTooLargeError:
             note = "the result is too large for a webhook: ask for the run"
             thin = body | {"result": None, "note": note}
-            await self._deliveries.enqueue(self._delivery(run, url, actor, thin))
+            await self._deliveries.enqueue(self._delivery(fact, run, url, actor, thin))
 
-    def _delivery(self, run: Job, url: str, actor: str, body: dict[str, Any]) -> Job:
+    def _delivery(self, fact: Fact, run: Job, url: str, actor: str, body: dict[str, Any]) -> Job:
         event = body["event"]
+        # A run that was put back after it failed ends again, and that is another delivery.
+        again = fact.fields.get("requeues", b"").decode()
         return Job(
             payload={"url": url, "event": event, "run_id": run.id, "actor": actor, "body": body},
             type=DELIVERY_TYPE,
-            id=f"wh:{run.id}:{event}",
+            id=f"wh:{run.id}:{event}" + (f":{again}" if again else ""),
             max_attempts=self._max_attempts,
             metadata={"run_id": run.id, "actor": actor},
             record=True,
@@ -144,7 +147,9 @@ class Relay:
 def payload_of(fact: Fact, run: Job, actor: str) -> dict[str, Any]:
     """What a receiver is told about the end of ``run``; the same however often it is made."""
     ended_at = datetime.fromtimestamp(fact.at_ms / 1000, UTC)
-    outcome = {"result": run.result} if fact.event == "completed" else {"error": run.error}
+    # The error of this failure, whatever has become of the run since.
+    error = fact.fields.get("error", b"").decode(errors="replace") or run.error
+    outcome = {"result": run.result} if fact.event == "completed" else {"error": error}
     return {
         "event": EVENTS[fact.event],
         "run_id": run.id,
