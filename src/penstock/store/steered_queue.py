@@ -12,6 +12,8 @@ from penstock.core.job import Job
 from penstock.core.names import check_job_id, check_signal_name, is_resume_signal
 from penstock.store.connect import translated
 from penstock.store.engine import BATCH, Engine
+from penstock.store.exports import export_job
+from penstock.store.forks import fork_job
 from penstock.store.holding_queue import HoldingQueue
 from penstock.store.limits import Limits
 from penstock.store.records import load_job
@@ -93,6 +95,27 @@ class SteeredQueue(HoldingQueue):
         if status != b"suspended" or not is_resume_signal(name):
             return False
         return await _give(engine, job_id, name, value)
+
+    async def fork(
+        self, job_id: str, from_step: str | None, payload: Any = None, new_id: str | None = None
+    ) -> str:
+        """Enqueue a copy of a job that has finished what was called before ``from_step``; returns its id.
+
+        Type, options and, unless given, payload are the old job's; ``None`` for ``from_step`` copies every
+        finished step. Only ``from_step`` and what follows it runs. Raises ``JobNotFoundError`` when the
+        job is not kept, ``StepError`` when it has no finished step of that name, ``InvalidJobError`` when
+        ``new_id`` is taken.
+        """
+        engine = await self._home_of(check_job_id(job_id))
+        return await fork_job(engine or self.engine, job_id, from_step, payload, new_id)
+
+    async def export_job(self, job_id: str) -> dict[str, Any]:
+        """What ``penstock.replay`` needs to run the job's handler again, offline, as JSON-able values.
+
+        Raises ``JobNotFoundError`` when the job is not kept.
+        """
+        engine = await self._home_of(check_job_id(job_id))
+        return await export_job(engine or self.engine, job_id)
 
     async def pause(self) -> None:
         """Have no more jobs of this queue started, by any worker; what runs goes on, enqueueing too."""

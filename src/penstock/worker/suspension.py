@@ -44,10 +44,10 @@ class Suspension(BaseException):
 
 
 class _Ending(msgspec.Struct, omit_defaults=True):
-    """How a wait ended, as stored: the signal's value, or that it did not come in time."""
+    """How a wait ended, as stored: which signal it took, and its value; none if it did not come in time."""
 
+    signal: str = ""
     value: msgspec.Raw = msgspec.Raw(b"null")
-    timed_out: bool = False
 
 
 class _Wait(NamedTuple):
@@ -127,12 +127,12 @@ class Waits:
         ending = None if stored is None else _ending_decoder.decode(stored)
         if ending is None:
             body = (await self._reporter.load_signals(self._job_id)).get(field)
-            ending = None if body is None else _Ending(msgspec.Raw(body))
+            ending = None if body is None else _Ending(field, msgspec.Raw(body))
             deadline = None
             if ending is None and timeout_seconds is not None:
                 deadline = await self._deadline(wait.step, timeout_seconds)
                 if self._reporter.now_seconds() >= deadline:
-                    ending = _Ending(timed_out=True)
+                    ending = _Ending()
             if ending is None:
                 await self._park(Suspension(wait.what, deadline, field))
             await self._store(wait, fingerprint, cast("_Ending", ending))
@@ -149,7 +149,7 @@ class Waits:
         await self._book.store(wait.step, StepRecord(fingerprint, result, wait.place))
 
     def _result_of(self, ending: _Ending, wait: _Wait, timeout_seconds: float | None) -> Any:
-        if ending.timed_out:
+        if not ending.signal:
             raise SignalTimeoutError(
                 f"signal {wait.signal!r} of job {self._job_id} did not come within "
                 f"timeout_seconds={timeout_seconds:g}; catch this where the handler can go on without it"
