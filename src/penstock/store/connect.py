@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +9,8 @@ from typing import Any, TypeAlias
 
 import redis
 from redis.asyncio import ConnectionPool, Redis, RedisCluster
-from redis.asyncio.connection import SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from penstock.core.errors import (
     ConfigurationError,
@@ -22,6 +19,7 @@ from penstock.core.errors import (
     UnsafeServerError,
     means_wait,
 )
+from penstock.store import sentinel
 from penstock.store.connections import OWN_CONNECTIONS
 
 Client: TypeAlias = "Redis | RedisCluster"
@@ -30,9 +28,9 @@ SOCKET_TIMEOUT_SECONDS = 10.0
 # Each waiting caller holds one: a limit of the client's own would look like an outage.
 MOST_CONNECTIONS = 100_000
 OLDEST_SERVER = (6, 2)
-_SCHEMES = ("redis", "rediss", "unix")
-# What a connection in another process needs; everything else in a pool is objects of this process.
-_PORTABLE = (
+_SCHEMES = ("redis", "rediss", "unix", *sentinel.SCHEMES)
+#: What a connection elsewhere needs; everything else in a pool is objects of its process and event loop.
+PORTABLE = (
     "host",
     "port",
     "db",
@@ -54,19 +52,26 @@ _PORTABLE = (
 def open_client(url: str, *, cluster: bool = False) -> Client:
     """A client that never resends by itself: whether a lost command ran is for the caller to judge.
 
-    Raises ``ConfigurationError`` for a URL that is not ``redis://``, ``rediss://`` or ``unix://``.
+    Raises ``ConfigurationError`` for a URL that is not ``redis://``, ``rediss://``, ``unix://`` or, for a
+    master behind Sentinel, ``redis+sentinel://host:port,host:port/master/db``.
     """
     scheme = url.partition("://")[0]
     if "://" not in url or scheme not in _SCHEMES:
         raise ConfigurationError(
             f"{hide_password(url)!r} is not a Redis URL: expected redis://[user:password@]host:port/db, "
-            "rediss:// or unix://path"
+            "rediss://, unix://path or redis+sentinel://host:port,host:port/master/db"
         )
-    options: dict[str, Any] = {
-        "protocol": 2,
-        "socket_timeout": SOCKET_TIMEOUT_SECONDS,
-        "max_connections": MOST_CONNECTIONS,
-    }
+    options: dict[str, Any] = {"protocol": 2, "socket_timeout": SOCKET_TIMEOUT_SECONDS}
+    if scheme in sentinel.SCHEMES:
+        if cluster:
+            raise ConfigurationError(
+                f"{hide_password(url)!r} names sentinels: a cluster fails over by itself"
+            )
+        watched = sentinel.parse(url, hide_password(url))
+        return sentinel.open_watched(
+            watched, options | {"retry": AsyncRetry(NoBackoff(), 0)}, MOST_CONNECTIONS
+        )
+    options["max_connections"] = MOST_CONNECTIONS
     try:
         if cluster:
             return RedisCluster.from_url(url, **options, retry=AsyncRetry(NoBackoff(), 0))
@@ -88,6 +93,7 @@ def open_client(url: str, *, cluster: bool = False) -> Client:
 
 def hide_password(url: str) -> str:
     """The URL with any password replaced, fit for messages and logs."""
+    url = re.sub(r"(sentinel_password=)[^&]*", r"\1***", url)
     return re.sub(r"://([^:@/]*):[^/]*@", r"://\1:***@", url)
 
 
@@ -95,6 +101,8 @@ def describe(client: Client) -> str:
     """Where a client connects to, without secrets."""
     if isinstance(client, RedisCluster):
         return "the Redis cluster"
+    if sentinel.follows_master(client):
+        return sentinel.describe_watched(client)
     kwargs = client.connection_pool.connection_kwargs
     return str(kwargs.get("path") or f"{kwargs.get('host', 'localhost')}:{kwargs.get('port', 6379)}")
 
@@ -108,6 +116,8 @@ def own_client(client: Client) -> Client:
     if isinstance(client, RedisCluster):
         _refuse_decoding(client.connection_kwargs)
         return client
+    if sentinel.reads_replicas(client):
+        raise ConfigurationError("the given Redis client reads replicas; make it with Sentinel.master_for")
     own = OWN_CONNECTIONS.get(client.connection_pool.connection_class)
     if own is not None:
         return _twin(client, own)
@@ -127,7 +137,7 @@ def another_client(client: Client) -> Client:
     if not isinstance(client, RedisCluster):
         return _twin(client, client.connection_pool.connection_class)
     (startup, *_) = client.nodes_manager.startup_nodes.values()
-    kwargs = {name: value for name, value in client.connection_kwargs.items() if name in _PORTABLE}
+    kwargs = {name: value for name, value in client.connection_kwargs.items() if name in PORTABLE}
     kwargs |= {"host": startup.host, "port": startup.port}
     make_cluster: Any = RedisCluster
     cluster: Client = make_cluster(**kwargs, protocol=2, retry=AsyncRetry(NoBackoff(), 0))
@@ -149,6 +159,8 @@ def _twin(client: Redis, own: type) -> Redis:
     }
     copied |= {"decode_responses": False, "protocol": 2, "retry": AsyncRetry(NoBackoff(), 0)}
     copied.setdefault("socket_timeout", SOCKET_TIMEOUT_SECONDS)
+    if sentinel.follows_master(client):
+        return sentinel.twin_of(client, copied)
     most = client.connection_pool.max_connections
     return Redis.from_pool(ConnectionPool(connection_class=own, max_connections=most, **copied))
 
@@ -162,55 +174,6 @@ def longest_wait_seconds(client: Client) -> float:
     )
     timeout = kwargs.get("socket_timeout")
     return float(timeout) / 2 if timeout else SOCKET_TIMEOUT_SECONDS / 2
-
-
-def portable_connection(client: Client) -> str:
-    """JSON from which ``open_portable`` in another process connects to the same server."""
-    if isinstance(client, RedisCluster):
-        nodes = [[node.host, node.port] for node in client.nodes_manager.startup_nodes.values()]
-        kwargs = client.connection_kwargs
-        kind = "cluster"
-    else:
-        nodes = []
-        kwargs = client.connection_pool.connection_kwargs
-        kind = _kind_of(client.connection_pool.connection_class)
-        if kwargs.get("credential_provider") is not None:
-            raise ConfigurationError(
-                "a worker's heartbeat process cannot share a credential_provider; give username and password"
-            )
-    values = {
-        name: kwargs[name] for name in _PORTABLE if isinstance(kwargs.get(name), str | int | float | bool)
-    }
-    return json.dumps({"kind": kind, "nodes": nodes, "values": values})
-
-
-def _kind_of(connection_class: type) -> str:
-    if issubclass(connection_class, UnixDomainSocketConnection):
-        return "unix"
-    return "tls" if issubclass(connection_class, SSLConnection) else "tcp"
-
-
-def open_portable(portable: str, longest_wait_seconds: float) -> Any:
-    """A synchronous client from ``portable_connection`` that gives up on a reply after that long.
-
-    Used by the heartbeat process: a connection that has gone silent must fail while there is still
-    time to renew the leases over another.
-    """
-    given = json.loads(portable)
-    values = given["values"] | {
-        "protocol": 2,
-        "socket_timeout": min(longest_wait_seconds, SOCKET_TIMEOUT_SECONDS),
-        "retry": Retry(NoBackoff(), 0),
-    }
-    if given["kind"] == "cluster":
-        make_node: Any = redis.cluster.ClusterNode
-        startup = [make_node(host, port) for host, port in given["nodes"]]
-        for name in ("host", "port", "db"):
-            values.pop(name, None)
-        return redis.RedisCluster(startup_nodes=startup, **values)
-    if given["kind"] == "unix":
-        values["unix_socket_path"] = values.pop("path")
-    return redis.Redis(ssl=given["kind"] == "tls", **values)
 
 
 _AWAY = (

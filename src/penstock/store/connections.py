@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import hiredis
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.sentinel import SentinelManagedConnection, SentinelManagedSSLConnection
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 if TYPE_CHECKING:
@@ -64,9 +65,19 @@ class OwnUnixConnection(_OwnSending, UnixDomainSocketConnection):
     """A connection through a Unix socket."""
 
 
+class OwnSentinelConnection(_OwnSending, SentinelManagedConnection):
+    """A TCP connection to whichever server Sentinel says is the master."""
+
+
+class OwnSentinelSSLConnection(_OwnSending, SentinelManagedSSLConnection):
+    """A TLS connection to whichever server Sentinel says is the master."""
+
+
 #: Ours in place of the library's.
 OWN_CONNECTIONS: dict[type, type] = {
     Connection: OwnConnection,
     SSLConnection: OwnSSLConnection,
     UnixDomainSocketConnection: OwnUnixConnection,
+    SentinelManagedConnection: OwnSentinelConnection,
+    SentinelManagedSSLConnection: OwnSentinelSSLConnection,
 }
