@@ -22,7 +22,12 @@ local function stand_in_line(id, options)
 end
 
 local function leave_line(id, options)
-  redis.call('ZREM', home .. 'line:' .. (options.lane or 'normal') .. ':' .. key_of(options), id)
+  local lane, key = options.lane or 'normal', key_of(options)
+  local line = home .. 'line:' .. lane .. ':' .. key
+  redis.call('ZREM', line, id)
+  if redis.call('EXISTS', line) == 1 then return end
+  redis.call('ZREM', home .. 'turns:' .. lane, key)
+  redis.call('ZREM', home .. 'timers', 'key ' .. lane .. ' ' .. key)
 end
 
 -- The job no longer counts against its key's limit, so the next in line may have its turn.
