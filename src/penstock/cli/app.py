@@ -10,6 +10,7 @@ import typer
 from penstock import __version__
 from penstock.cli.api import api
 from penstock.cli.bench import bench
+from penstock.cli.dead import dead
 from penstock.cli.demo.command import demo
 from penstock.cli.dev import dev
 from penstock.cli.enqueue import enqueue
@@ -38,6 +39,7 @@ app.command()(worker)
 app.command()(enqueue)
 app.command()(status)
 app.add_typer(schedule)
+app.add_typer(dead)
 app.command()(dev)
 app.command()(api)
 app.command()(keeper)
