@@ -158,6 +158,29 @@ async def test_a_signal_that_does_not_come_in_time(stage: Stage) -> None:
     assert len(seen) == 2
 
 
+async def test_places_do_not_move_when_a_signal_has_come(stage: Stage) -> None:
+    """A deadline has its place in each attempt, also in those that find the wait over."""
+
+    async def handler(ctx: JobContext) -> None:
+        with contextlib.suppress(SignalTimeoutError):
+            await ctx.wait_for_signal("approval", timeout_seconds=60)
+        await ctx.step("first", lambda: 1)
+        if ctx.attempt == 1:
+            raise ConnectionError
+        await ctx.step("second", lambda: 2)
+
+    await stage.queue.enqueue(Job({}, id="job"))
+    await stage.run(handler)
+    await stage.pass_time(60)
+    await stage.run(handler)
+    await stage.pass_time(5)
+    await stage.run(handler)
+    stored = await stage.queue.engine.load_steps("job")
+    places = {name: json.loads(body)["place"] for name, body in stored.items()}
+    names = ["signal:approval#1", "signal:approval#1:deadline", "first", "second"]
+    assert places == dict(zip(names, (1, 2, 3, 4), strict=True))
+
+
 async def test_a_signal_timeout_that_nobody_catches_fails_the_job_once(stage: Stage) -> None:
     async def handler(ctx: JobContext) -> Any:
         return await ctx.wait_for_signal("approval", timeout_seconds=1)

@@ -106,20 +106,28 @@ class StepBook:
     ) -> Any:
         """The result of the step ``name``: as stored, or made by ``function`` now and stored."""
         place = self.enter(name)
+
+        async def make() -> bytes:
+            return encode_result(await self._make(name, function, retry), f"result of step {name!r}")
+
+        return msgspec.json.decode(await self.keep(name, place, inputs, make))
+
+    async def keep(self, name: str, place: int, inputs: Any, make: Callable[[], Awaitable[bytes]]) -> bytes:
+        """The JSON stored under ``name``, which has its place; what ``make`` gives is stored if none is."""
         fingerprint = fingerprint_of(name, inputs)
         found = await self.find(name, fingerprint)
         if found is not None:
-            return msgspec.json.decode(found)
+            return found
         self._under_way += 1
         try:
-            encoded = encode_result(await self._make(name, function, retry), f"result of step {name!r}")
+            encoded = await make()
             await self.store(name, StepRecord(fingerprint, msgspec.Raw(encoded), place))
         finally:
             self._under_way -= 1
             if not self._under_way and self._quiet is not None:
                 self._quiet.set()
                 self._quiet = None
-        return msgspec.json.decode(encoded)
+        return encoded
 
     def enter(self, name: str) -> int:
         """Give the step its place in this attempt; raise ``StepRepeatedError`` for a second use of a name."""

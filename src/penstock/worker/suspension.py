@@ -10,7 +10,7 @@ import asyncio
 import math
 from collections import Counter
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 
@@ -51,13 +51,18 @@ class _Ending(msgspec.Struct, omit_defaults=True):
 
 
 class _Wait(NamedTuple):
-    """A wait for a signal: where its ending is stored, what it waits for, and until when."""
+    """A wait for a signal: where its ending is stored, what it waits for, and for how long.
+
+    ``deadline_place`` is 0 for a wait without an end.
+    """
 
     step: str
     place: int
     signal: str
     number: int
     what: str
+    timeout_seconds: float = 0
+    deadline_place: int = 0
 
 
 _ending_decoder = msgspec.json.Decoder(_Ending)
@@ -99,8 +104,7 @@ class Waits:
         self._numbers["suspend"] += 1
         number = self._numbers["suspend"]
         name = f"suspend:{number}"
-        wait = _Wait(name, self._book.enter(name), resume_signal(number), 0, reason)
-        return await self._await(wait, None)
+        return await self._await(_Wait(name, self._book.enter(name), resume_signal(number), 0, reason))
 
     async def signal(self, name: str, timeout_seconds: float | None) -> Any:
         """Return the value of the next signal ``name``; raise ``SignalTimeoutError`` when none comes."""
@@ -114,49 +118,53 @@ class Waits:
         # A signal that comes after its wait was over is the next wait's: only those taken are counted.
         self._taken[name] += 1
         wait = _Wait(step, self._book.enter(step), name, number, f"waiting for signal {name!r}")
+        if timeout_seconds is not None:
+            # In each attempt, whether it is needed or not: the places of later steps must not move.
+            place = self._book.enter(_deadline_of(step))
+            wait = wait._replace(timeout_seconds=timeout_seconds, deadline_place=place)
         try:
-            return await self._await(wait, timeout_seconds)
+            return await self._await(wait)
         except SignalTimeoutError:
             self._taken[name] -= 1
             raise
 
-    async def _await(self, wait: _Wait, timeout_seconds: float | None) -> Any:
+    async def _await(self, wait: _Wait) -> Any:
         field = f"{wait.signal}#{wait.number}"
         fingerprint = fingerprint_of(wait.step, "signal")
         stored = await self._book.find(wait.step, fingerprint)
-        ending = None if stored is None else _ending_decoder.decode(stored)
-        if ending is None:
-            body = (await self._reporter.load_signals(self._job_id)).get(field)
-            ending = None if body is None else _Ending(field, msgspec.Raw(body))
-            deadline = None
-            if ending is None and timeout_seconds is not None:
-                deadline = await self._deadline(wait.step, timeout_seconds)
-                if self._reporter.now_seconds() >= deadline:
-                    ending = _Ending()
-            if ending is None:
+        if stored is not None:
+            return self._result_of(_ending_decoder.decode(stored), wait)
+        body = (await self._reporter.load_signals(self._job_id)).get(field)
+        if body is not None:
+            ending = _Ending(field, msgspec.Raw(body))
+        else:
+            deadline = await self._deadline(wait)
+            if deadline is None or self._reporter.now_seconds() < deadline:
                 await self._park(Suspension(wait.what, deadline, field))
-            await self._store(wait, fingerprint, cast("_Ending", ending))
-        return self._result_of(cast("_Ending", ending), wait, timeout_seconds)
-
-    async def _deadline(self, step: str, timeout_seconds: float) -> float:
-        async def moment() -> float:
-            return self._reporter.now_seconds() + timeout_seconds
-
-        return float(await self._book.take(f"{step}:deadline", moment, "deadline"))
-
-    async def _store(self, wait: _Wait, fingerprint: str, ending: _Ending) -> None:
+            ending = _Ending()
         result = msgspec.Raw(_encoder.encode(ending))
         await self._book.store(wait.step, StepRecord(fingerprint, result, wait.place))
+        return self._result_of(ending, wait)
 
-    def _result_of(self, ending: _Ending, wait: _Wait, timeout_seconds: float | None) -> Any:
+    async def _deadline(self, wait: _Wait) -> float | None:
+        if not wait.deadline_place:
+            return None
+
+        async def moment() -> bytes:
+            return _encoder.encode(self._reporter.now_seconds() + wait.timeout_seconds)
+
+        name = _deadline_of(wait.step)
+        return float(decode(await self._book.keep(name, wait.deadline_place, "deadline", moment)))
+
+    def _result_of(self, ending: _Ending, wait: _Wait) -> Any:
         if not ending.signal:
             raise SignalTimeoutError(
                 f"signal {wait.signal!r} of job {self._job_id} did not come within "
-                f"timeout_seconds={timeout_seconds:g}; catch this where the handler can go on without it"
+                f"timeout_seconds={wait.timeout_seconds:g}; catch this where the handler can go on without it"
             )
         return decode(bytes(ending.value))
 
-    async def _park(self, suspension: Suspension) -> None:
+    async def _park(self, suspension: Suspension) -> NoReturn:
         """Raise ``Suspension``, once all that was called side by side with this wait has come to rest."""
         self._parked.append(suspension)
         # Waits and steps called in the same breath have begun after this.
@@ -182,6 +190,10 @@ def moment_of(when: datetime | float) -> float:
     if type(when) not in {int, float} or not math.isfinite(when):
         raise InvalidJobError(f"sleep_until takes an aware datetime or seconds since the epoch, got {when!r}")
     return float(when)
+
+
+def _deadline_of(step: str) -> str:
+    return f"{step}:deadline"
 
 
 def _refuse_inside_a_step(what: str) -> None:
