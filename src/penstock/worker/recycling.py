@@ -47,10 +47,19 @@ class Recycler:
         self._watch: asyncio.Task[None] | None = None
 
     def start(self) -> list[asyncio.Task[None]]:
-        """Begin counting anew, and to look at the memory; returns the task that does."""
+        """Begin counting anew, and to look at the memory; returns the task that does.
+
+        Raises ``ConfigurationError`` when the process holds more already, before any job.
+        """
         self._begun = 0
         if self._max_rss_mb is None:
             return []
+        held = resident_bytes()
+        if held > self._max_rss_mb * BYTES_A_MEGABYTE:
+            raise ConfigurationError(
+                f"max_rss_mb is {self._max_rss_mb:g}, and the process holds {held // BYTES_A_MEGABYTE} MB "
+                "before its first job: allow for that and for what the jobs need"
+            )
         self._watch = asyncio.create_task(self._watch_memory(self._max_rss_mb), name="recycler")
         return [self._watch]
 

@@ -32,6 +32,19 @@ class Settler:
         """Outcomes that are not settled yet."""
         return len(self._commit)
 
+    def counts(self) -> dict[str, int]:
+        """How many attempts were settled, in all and by what became of them."""
+        counted = self.counted
+        return {
+            "jobs_processed": counted.total(),
+            "jobs_completed": counted["complete"],
+            "jobs_failed": counted["fail"],
+            "jobs_retried": counted["retry"] + counted["back_off"],
+            "jobs_suspended": counted["suspend"],
+            "jobs_cancelled": counted["cancel"],
+            "jobs_released": counted["release"],
+        }
+
     def start(self) -> list[asyncio.Task[None]]:
         """Begin settling; returns the task that does."""
         return self._commit.start()

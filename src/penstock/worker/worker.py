@@ -115,6 +115,11 @@ class Worker:
         return self._ended is not None and not self._ended.is_set()
 
     @property
+    def is_stopping(self) -> bool:
+        """Whether the worker claims no more: it was told to stop, or makes room, or has ended."""
+        return self._stopping
+
+    @property
     def active_jobs(self) -> int:
         """How many handlers run now."""
         return self._holdings.running
@@ -147,18 +152,11 @@ class Worker:
 
     def get_stats(self) -> dict[str, Any]:
         """Counters since the start; ``jobs_processed`` counts settled attempts of every kind."""
-        counted = self._settler.counted
         return {
             "worker_id": self._worker_id,
             "is_running": self.is_running,
             "active_jobs": self.active_jobs,
-            "jobs_processed": counted.total(),
-            "jobs_completed": counted["complete"],
-            "jobs_failed": counted["fail"],
-            "jobs_retried": counted["retry"] + counted["back_off"],
-            "jobs_suspended": counted["suspend"],
-            "jobs_cancelled": counted["cancel"],
-            "jobs_released": counted["release"],
+            **self._settler.counts(),
             "late_writes_refused": self._settler.refused_late + self._reporter.refused_late,
             "uptime_seconds": 0.0 if self._started_at is None else time.monotonic() - self._started_at,
         }

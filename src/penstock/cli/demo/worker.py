@@ -16,6 +16,7 @@ from penstock.cli.builtin import work_on_builtin_kinds
 from penstock.cli.demo.witness import witnessed
 from penstock.cli.options import run
 from penstock.cli.stack.leash import stop_with_parent
+from penstock.cli.working import WorkOptions
 
 LEDGER_VARIABLE = "PENSTOCK_DEMO_LEDGER"
 
@@ -40,11 +41,7 @@ def worker(
     logging.configure(log_level)
     run(
         work_on_builtin_kinds(
-            queue=None,
-            worker_id=worker_id,
-            concurrency=concurrency,
-            grace_seconds=grace_seconds,
-            redis_url=None,
+            WorkOptions(None, worker_id, concurrency, grace_seconds, None),
             around_agents=partial(witnessed, ledger=Path(os.environ[LEDGER_VARIABLE])),
         )
     )
