@@ -40,7 +40,9 @@ def make_scene(make_queue: MakeQueue, make_client: MakeClient, target: Server, w
 
     async def make(queue_name: str = "q", **settings: Any) -> Scene:
         clock = ManualClock()
-        queue = await make_queue(queue_name, clock=clock, config=QueueConfig(**settings))
+        # Tests make large values of one letter, which would not be large once compressed.
+        config = QueueConfig(**{"compress_above_bytes": 1_048_576} | settings)
+        queue = await make_queue(queue_name, clock=clock, config=config)
         return Scene(queue, clock, make_client(target), watch)
 
     return make

@@ -65,7 +65,7 @@ class QueueMachineBase(RuleBasedStateMachine):
         self.client = cast("Redis", open_client(self.url))
         self.run(self.client.flushall())
         self.clock = ManualClock()
-        config = QueueConfig(max_job_ttl_days=1, event_groups=(HISTORY,))
+        config = QueueConfig(max_job_ttl_days=1, event_groups=(HISTORY,), compress_above_bytes=1_048_576)
         self.keys = QueueKeys(config.key_prefix, "q")
         self.engine = Engine(self.client, self.keys, config, TIMINGS, self.clock)
         engine_module.MOST_STEPS = MOST_STEPS

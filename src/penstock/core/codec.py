@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from penstock.core.compression import expanded
 from penstock.core.errors import (
     InvalidJobError,
     NewerFormatError,
@@ -127,6 +128,6 @@ def encode_result(value: Any, what: str = "result") -> bytes:
 def decode(raw: bytes | str) -> Any:
     """Read JSON that this package wrote; raise ``InvalidJobError`` when it is damaged."""
     try:
-        return _value_decoder.decode(raw)
+        return _value_decoder.decode(expanded(raw) if isinstance(raw, bytes) else raw)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise InvalidJobError(f"stored JSON cannot be read: {error}") from error

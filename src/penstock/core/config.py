@@ -32,6 +32,7 @@ class QueueConfig(BaseSettings):
     Ranges: ``max_job_ttl_days`` 1-30, ``dead_letter_ttl_days`` 1-365 (as ``max_job_ttl_days`` when not
     set), ``claim_idle_ms`` 10000-600000, ``retry_max_attempts`` 1-10,
     ``retry_base_delay`` 0.1-60 s, ``retry_max_delay`` 1-3600 s, ``worker_block_ms`` 1000-30000.
+    ``compress_above_bytes`` 256-1048576 (the largest leaves everything as it is).
     ``PENSTOCK_EVENT_GROUPS`` is a list with commas.
     """
 
@@ -114,6 +115,9 @@ class QueueConfig(BaseSettings):
     max_events: Annotated[
         int, Field(ge=1000, le=100_000_000, validation_alias=_names("PENSTOCK_MAX_EVENTS"))
     ] = 1_000_000
+    compress_above_bytes: Annotated[
+        int, Field(ge=256, le=1_048_576, validation_alias=_names("PENSTOCK_COMPRESS_ABOVE_BYTES"))
+    ] = 4096
 
     def __init__(self, **values: Any) -> None:
         """Read and check all settings; raise ``ConfigurationError`` listing each that is wrong."""

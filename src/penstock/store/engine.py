@@ -7,27 +7,26 @@ a job, in the order asked.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from redis.asyncio import RedisCluster
 from redis.exceptions import NoScriptError
 
 from penstock.core.clock import Clock, ServerClock
+from penstock.core.compression import expanded
 from penstock.core.outcomes import Beat, Claim, Claimed, Outcome, Promotion, SettleCode
 from penstock.core.timings import LeaseTimings
 from penstock.store.connect import Client, describe, longest_wait_seconds, translated
 from penstock.store.direct import DirectScript
 from penstock.store.flow_calls import FlowCalls, texts
 from penstock.store.keys import QueueKeys
+from penstock.store.packing import Delay, entries, packed_outcomes, packed_steps
 from penstock.store.scripts import Script, load
 
 if TYPE_CHECKING:
     # The heartbeat process imports this module and should start quickly.
     from penstock.core.acceptance import AcceptedJob
     from penstock.core.config import QueueConfig
-
-#: Milliseconds until a job is ready: one for all jobs of a call, or one for each.
-Delay: TypeAlias = "int | Sequence[int]"
 
 BATCH = 64
 BATCHES_TOGETHER = 4
@@ -70,21 +69,21 @@ class Engine(FlowCalls):
 
     async def enqueue(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> list[str]:
         """Accept jobs, after one delay or each after its own: ``ok``, ``kept`` or ``backlog`` for each."""
-        return texts(await self._call("enqueue", self._acceptance(), entries(jobs, delay_ms)))
+        return texts(await self._call("enqueue", self._acceptance(), self._entries(jobs, delay_ms)))
 
     async def enqueue_children(
         self, parent_id: str, lease: str, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0
     ) -> list[str]:
         """Accept jobs that a running job makes, under its lease: codes as ``enqueue``, or ``lost``."""
         once = self._acceptance() | {"parent": parent_id, "lease": lease}
-        return texts(await self._call("enqueue_children", once, entries(jobs, delay_ms)))
+        return texts(await self._call("enqueue_children", once, self._entries(jobs, delay_ms)))
 
     def enqueue_call(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> ScriptCall:
         """The command that ``enqueue`` sends, for a caller with a connection of its own."""
         known = self._registered.get("enqueue") or self._register("enqueue")
         send, script, keys = known
         once = self._acceptance() | self._time(script)
-        arguments = script.arguments(once, entries(jobs, delay_ms))
+        arguments = script.arguments(once, self._entries(jobs, delay_ms))
         return ScriptCall(script.source, ["EVALSHA", send.sha, len(keys), *keys, *arguments])
 
     async def enqueue_in_order(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> list[str]:
@@ -110,7 +109,7 @@ class Engine(FlowCalls):
         once = self._acceptance() | self._time(script)
         pipe = cast("Any", self.client.pipeline(transaction=False))
         for batch in batches:
-            pipe.evalsha(send.sha, len(keys), *keys, *script.arguments(once, entries(*batch)))
+            pipe.evalsha(send.sha, len(keys), *keys, *script.arguments(once, self._entries(*batch)))
         with translated(self.where):
             answers = await pipe.execute(raise_on_error=False)
         codes: list[str] = []
@@ -168,7 +167,8 @@ class Engine(FlowCalls):
         """
         keep_ms = "" if leave_to_janitor else self.keep_ms
         once = {"group": self.config.consumer_group, "keep_ms": keep_ms}
-        return cast("list[SettleCode]", texts(await self._call("settle", once, outcomes)))
+        packed = packed_outcomes(outcomes, self.config.compress_above_bytes)
+        return cast("list[SettleCode]", texts(await self._call("settle", once, packed)))
 
     async def renew(
         self,
@@ -200,23 +200,27 @@ class Engine(FlowCalls):
 
     async def store_steps(self, steps: Sequence[tuple[str, str, str, bytes]]) -> list[str]:
         """Store ``(id, lease, name, body)``: ``ok``, ``cancel``, ``lost``, ``full`` or ``corrupt``."""
-        return texts(await self._call("step", {"most_steps": MOST_STEPS}, steps))
+        packed = packed_steps(steps, self.config.compress_above_bytes)
+        return texts(await self._call("step", {"most_steps": MOST_STEPS}, packed))
 
     async def load_steps(self, job_id: str) -> dict[str, bytes]:
         """The finished steps of a job: name → stored body."""
         with translated(self.where):
             stored = await cast("Any", self.client.hgetall(self.keys.steps + job_id))
-        return {name.decode(): body for name, body in stored.items()}
+        return {name.decode(): expanded(body) for name, body in stored.items()}
 
     async def load_payload(self, job_id: str) -> bytes | None:
         """The JSON of a payload that is stored apart from its spec."""
-        with translated(self.where):
-            return cast("bytes | None", await cast("Any", self.client.get(self.keys.payload + job_id)))
+        return await self._load(self.keys.payload + job_id)
 
     async def load_result(self, job_id: str) -> bytes | None:
         """The JSON of a result that is stored apart from its job."""
+        return await self._load(self.keys.result + job_id)
+
+    async def _load(self, key: str) -> bytes | None:
         with translated(self.where):
-            return cast("bytes | None", await cast("Any", self.client.get(self.keys.result + job_id)))
+            stored = await cast("Any", self.client.get(key))
+        return None if stored is None else expanded(stored)
 
     async def wait_for_bell(self, timeout_seconds: float) -> bool:
         """Sleep until work may be there, at most ``timeout_seconds``; ``True`` if the bell rang."""
@@ -237,6 +241,9 @@ class Engine(FlowCalls):
         with translated(self.where):
             return await send(keys, arguments)
 
+    def _entries(self, jobs: Sequence[AcceptedJob], delay_ms: Delay) -> list[Sequence[Any]]:
+        return entries(jobs, delay_ms, self.config.compress_above_bytes)
+
     def _acceptance(self) -> dict[str, Any]:
         return {
             "group": self.config.consumer_group,
@@ -255,24 +262,6 @@ class Engine(FlowCalls):
             return {}
         now = self.clock.script_time_ms()
         return {"now_ms": "" if now is None else now}
-
-
-def entries(jobs: Sequence[AcceptedJob], delay_ms: Delay) -> list[Sequence[Any]]:
-    """Accepted jobs as the scripts that accept them take each."""
-    delays = [delay_ms] * len(jobs) if isinstance(delay_ms, int) else delay_ms
-    return [
-        (
-            job.id,
-            job.spec,
-            job.lane,
-            delay,
-            "1" if job.record else "",
-            job.max_attempts,
-            job.payload,
-            job.flow,
-        )
-        for job, delay in zip(jobs, delays, strict=True)
-    ]
 
 
 def renewal(

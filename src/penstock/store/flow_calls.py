@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from penstock.core.compression import expanded
 from penstock.store.connect import Client, translated
 from penstock.store.keys import QueueKeys
 
@@ -50,7 +51,7 @@ class FlowCalls(ABC):
         inputs = {}
         for parent, told in stored.items():
             status, _, body = told.partition(b" ")
-            inputs[parent] = (status.decode(), body)
+            inputs[parent] = (status.decode(), expanded(body))
         return inputs
 
     async def report_usage(self, entries: Sequence[tuple[str, str, str, str, float]]) -> list[str]:

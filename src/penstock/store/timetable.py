@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from penstock.core.acceptance import accept
 from penstock.core.job import Job
 from penstock.core.schedule import Schedule, ScheduleState, decode_schedule, encode_schedule
-from penstock.store.engine import BATCH, Engine, entries
+from penstock.store.engine import BATCH, Engine
+from penstock.store.packing import entries
 
 Action: TypeAlias = Literal["put", "pause", "resume", "remove"]
 _WIDTH = 5
