@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from os import environ
 
-from penstock import RedisStreamsQueue, create_redis_queue
+from penstock import ManualClock, RedisStreamsQueue, create_redis_queue
 from penstock.core.names import new_nonce
 from penstock.store.embedded import EmbeddedValkey
 
@@ -22,10 +22,12 @@ async def server_url() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def open_queue(name: str = "example") -> AsyncIterator[RedisStreamsQueue]:
-    """A queue of its own for one run of an example."""
+async def open_queue(
+    name: str = "example", clock: ManualClock | None = None
+) -> AsyncIterator[RedisStreamsQueue]:
+    """A queue of its own for one run of an example, on the server's clock or on one moved by hand."""
     async with server_url() as url:
-        queue = await create_redis_queue(url, queue_name=f"{name}-{new_nonce()}")
+        queue = await create_redis_queue(url, queue_name=f"{name}-{new_nonce()}", clock=clock)
         try:
             yield queue
         finally:
