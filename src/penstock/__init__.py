@@ -14,14 +14,17 @@ if TYPE_CHECKING:
     from penstock.core.config import get_queue_config as get_queue_config
     from penstock.core.config import set_queue_config as set_queue_config
     from penstock.core.errors import ConfigurationError as ConfigurationError
+    from penstock.core.errors import DeadLetterError as DeadLetterError
     from penstock.core.errors import DuplicateJobError as DuplicateJobError
     from penstock.core.errors import InvalidJobError as InvalidJobError
+    from penstock.core.errors import InvalidScheduleError as InvalidScheduleError
     from penstock.core.errors import LeaseLostError as LeaseLostError
     from penstock.core.errors import MissingParentError as MissingParentError
     from penstock.core.errors import PayloadTooLargeError as PayloadTooLargeError
     from penstock.core.errors import PenstockError as PenstockError
     from penstock.core.errors import QueueUnavailableError as QueueUnavailableError
     from penstock.core.errors import RetryLater as RetryLater
+    from penstock.core.errors import ScheduleNotFoundError as ScheduleNotFoundError
     from penstock.core.errors import StepMismatchError as StepMismatchError
     from penstock.core.errors import TaskArgumentError as TaskArgumentError
     from penstock.core.errors import UnsafeServerError as UnsafeServerError
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
     from penstock.core.queue import JobQueue as JobQueue
     from penstock.core.retry import RetryPolicy as RetryPolicy
     from penstock.core.retry import is_retryable_error as is_retryable_error
+    from penstock.core.schedule import Schedule as Schedule
+    from penstock.core.schedule import ScheduleState as ScheduleState
     from penstock.core.timings import LeaseTimings as LeaseTimings
     from penstock.executors.debate import DebateJobPayload as DebateJobPayload
     from penstock.executors.debate import DebateResult as DebateResult
@@ -44,6 +49,7 @@ if TYPE_CHECKING:
     from penstock.executors.durable import durable as durable
     from penstock.observe.tracing import inject_trace_context as inject_trace_context
     from penstock.observe.tracing import traced_job as traced_job
+    from penstock.store.letters import DeadLetter as DeadLetter
     from penstock.store.status import JobStatusTracker as JobStatusTracker
     from penstock.store.streams import RedisStreamsQueue as RedisStreamsQueue
     from penstock.store.streams import create_redis_queue as create_redis_queue
@@ -64,20 +70,19 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "MissingParentError": "core.errors",
-    "DuplicateJobError": "core.errors",
-    "group": "core.graph",
-    "chord": "core.graph",
-    "chain": "core.graph",
-    "Flow": "core.graph",
     "CallNext": "worker.middleware",
     "ConfigurationError": "core.errors",
     "CurrentJob": "tasks.markers",
+    "DeadLetter": "store.letters",
+    "DeadLetterError": "core.errors",
     "DebateJobPayload": "executors.debate",
     "DebateResult": "executors.debate",
     "DebateWorker": "executors.debate",
     "Depends": "tasks.markers",
+    "DuplicateJobError": "core.errors",
+    "Flow": "core.graph",
     "InvalidJobError": "core.errors",
+    "InvalidScheduleError": "core.errors",
     "Job": "core.job",
     "JobContext": "worker.context",
     "JobHandle": "tasks.handle",
@@ -88,6 +93,7 @@ _HOMES = {
     "LeaseTimings": "core.timings",
     "ManualClock": "core.clock",
     "Middleware": "worker.middleware",
+    "MissingParentError": "core.errors",
     "PayloadTooLargeError": "core.errors",
     "PenstockError": "core.errors",
     "QueueConfig": "core.config",
@@ -95,6 +101,9 @@ _HOMES = {
     "RedisStreamsQueue": "store.streams",
     "RetryLater": "core.errors",
     "RetryPolicy": "core.retry",
+    "Schedule": "core.schedule",
+    "ScheduleNotFoundError": "core.errors",
+    "ScheduleState": "core.schedule",
     "StepMismatchError": "core.errors",
     "TRANSITIONS": "core.job",
     "Task": "tasks.task",
@@ -102,6 +111,8 @@ _HOMES = {
     "UnsafeServerError": "core.errors",
     "WebhookDeliveryWorker": "webhooks.worker",
     "Worker": "worker.worker",
+    "chain": "core.graph",
+    "chord": "core.graph",
     "connect": "tasks.connection",
     "create_debate_job": "executors.debate",
     "create_redis_queue": "store.streams",
@@ -109,6 +120,7 @@ _HOMES = {
     "enqueue_webhook_delivery": "webhooks.worker",
     "get_debate_payload": "executors.debate",
     "get_queue_config": "core.config",
+    "group": "core.graph",
     "in_process": "worker.handlers",
     "inject_trace_context": "observe.tracing",
     "is_retryable_error": "core.retry",
@@ -121,6 +133,8 @@ __all__ = [
     "CallNext",
     "ConfigurationError",
     "CurrentJob",
+    "DeadLetter",
+    "DeadLetterError",
     "DebateJobPayload",
     "DebateResult",
     "DebateWorker",
@@ -128,6 +142,7 @@ __all__ = [
     "DuplicateJobError",
     "Flow",
     "InvalidJobError",
+    "InvalidScheduleError",
     "Job",
     "JobContext",
     "JobHandle",
@@ -146,6 +161,9 @@ __all__ = [
     "RedisStreamsQueue",
     "RetryLater",
     "RetryPolicy",
+    "Schedule",
+    "ScheduleNotFoundError",
+    "ScheduleState",
     "StepMismatchError",
     "TRANSITIONS",
     "Task",
