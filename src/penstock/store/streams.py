@@ -13,12 +13,14 @@ from penstock.core.job import Job
 from penstock.core.names import check_job_id
 from penstock.core.timings import LeaseTimings
 from penstock.store.connect import Client, open_client
+from penstock.store.dead_letters import DeadLetters
 from penstock.store.feed import FeedEntry, check_place, follow
 from penstock.store.holding_queue import default_worker_id
 from penstock.store.intake import Intake
 from penstock.store.results import await_end, not_found, result_of
 from penstock.store.schedules import Schedules
 from penstock.store.steered_queue import SteeredQueue
+from penstock.store.usage import Usage
 from penstock.store.watching import Watch
 
 __all__ = ["RedisStreamsQueue", "create_redis_queue", "default_worker_id"]
@@ -47,7 +49,9 @@ class RedisStreamsQueue(SteeredQueue):
         )
         self._watches: dict[str, Watch] = {}
         self._intake = Intake(self._reach, self.queue_name, clock, self.config.ttl_ms)
+        self.usage = Usage(self)
         self.schedules = Schedules(self)
+        self.dead_letters = DeadLetters(self)
 
     @property
     def stream_key(self) -> str:
