@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from penstock.core.acceptance import encode_whole, lane_of
 from penstock.core.codec import JobSpec, decode_spec
+from penstock.core.compression import compressed
 from penstock.core.errors import DeadLetterError, InvalidJobError, JobNotFoundError, NewerFormatError
 from penstock.core.job import JobStatus
 from penstock.core.names import check_job_id
@@ -115,7 +116,9 @@ class DeadLetters:
         codes, entries = {}, []
         for job_id in ids:
             try:
-                entries.append(_entry(job_id, specs[job_id], payload))
+                entries.append(
+                    _entry(job_id, specs[job_id], payload, self._engine.config.compress_above_bytes)
+                )
             except NewerFormatError as error:
                 codes[job_id] = str(error)
         once = {"group": self._engine.config.consumer_group, "keep_ms": self._engine.keep_ms}
@@ -178,7 +181,7 @@ _REASONS: Mapping[str, str] = {
 }
 
 
-def _entry(job_id: str, raw: bytes | None, payload: Any) -> tuple[str, str, bytes, bytes]:
+def _entry(job_id: str, raw: bytes | None, payload: Any, above_bytes: int) -> tuple[str, str, bytes, bytes]:
     """What the script takes: the lane, and with an edited payload the new spec."""
     try:
         spec = JobSpec() if raw is None else decode_spec(raw)
@@ -189,7 +192,8 @@ def _entry(job_id: str, raw: bytes | None, payload: Any) -> tuple[str, str, byte
     if payload is None or raw is None:
         return job_id, lane_of(spec.priority), b"", b""
     spec.payload, spec.payload_apart = payload, False
-    return job_id, lane_of(spec.priority), *encode_whole(spec)
+    encoded, apart = encode_whole(spec)
+    return job_id, lane_of(spec.priority), encoded, compressed(apart, above_bytes)
 
 
 async def _matching(

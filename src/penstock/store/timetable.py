@@ -116,7 +116,9 @@ class Timetable:
             "last": firing.last_ms,
             "coming": firing.next_ms,
         }
-        outcome, next_ms, *codes = await self._engine.call("fire", once, entries(jobs, 0))
+        outcome, next_ms, *codes = await self._engine.call(
+            "fire", once, entries(jobs, 0, config.compress_above_bytes)
+        )
         return Fired(outcome.decode(), None if next_ms < 0 else next_ms, [code.decode() for code in codes])
 
     async def _read(self, which: str) -> Page:
