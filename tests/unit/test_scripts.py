@@ -1,5 +1,6 @@
 """The scripts as documents: headers say what bodies use, and calls give what headers say."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 from importlib import resources
@@ -8,14 +9,16 @@ from typing import Any, cast
 
 import pytest
 
-from penstock import JobStatus, LeaseTimings, ManualClock, QueueConfig
+from penstock import Job, JobStatus, LeaseTimings, ManualClock, QueueConfig, Schedule
 from penstock.core.acceptance import AcceptedJob
 from penstock.core.outcomes import Outcome
 from penstock.store import beats
+from penstock.store.dead_letters import DeadLetters
 from penstock.store.engine import Engine
 from penstock.store.keys import QueueKeys
 from penstock.store.scripts import ScriptHeader, load, parse_header, script_names
 from penstock.store.streams import RedisStreamsQueue
+from penstock.store.timetable import Firing, Kept, Timetable
 from penstock.worker.auditor import Auditor
 from penstock.worker.janitor import Janitor
 from tests.unit.lua_scope import undeclared
@@ -49,34 +52,52 @@ REPLIES: dict[str, Any] = {
     "retire": 0,
     "trim": 0,
     "recount": b"ok",
+    "timetable": [1_700_000_000_000, -1],
+    "fire": [b"fired", -1],
 }
+SPEC = b'{"format":1,"type":"send","priority":1,"payload":{}}'
+SCHEDULE = Schedule(name="s", cron="* * * * *", type="send")
 
 
 class Recorder:
     """A client that notes how each script is called and answers without a server."""
 
     is_synchronous = False
+    single_connection_client = True
 
     def __init__(self) -> None:
         self.connection_pool = SimpleNamespace(connection_kwargs={})
         self.calls: list[tuple[str, list[str], list[Any]]] = []
-        self.names = {load(name).source: name for name in script_names()}
+        sources = {name: load(name).source for name in script_names()}
+        self.names = {source: name for name, source in sources.items()}
+        self.by_sha = {
+            hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest(): name
+            for name, source in sources.items()
+        }
+
+    def note(self, name: str, keys: list[str], arguments: list[Any]) -> Any:
+        self.calls.append((name, keys, arguments))
+        header = load(name).header
+        stride = len(header.each) or 1
+        return REPLIES.get(name, [b"ok"] * ((len(arguments) - len(header.argv)) // stride))
 
     def register_script(self, source: str) -> Any:
-        name = self.names[source]
+        return lambda keys, arguments: self.note(self.names[source], keys, arguments)
 
-        def note(keys: list[str], arguments: list[Any]) -> Any:
-            self.calls.append((name, keys, arguments))
-            header = load(name).header
-            stride = len(header.each) or 1
-            return REPLIES.get(name, [b"ok"] * ((len(arguments) - len(header.argv)) // stride))
+    async def execute_command(self, command: str, sha: str, count: int, *rest: Any) -> Any:
+        assert command == "EVALSHA"
+        return self.note(self.by_sha[sha], list(rest[:count]), list(rest[count:]))
 
-        async def send(keys: list[str], arguments: list[Any]) -> Any:
-            return note(keys, arguments)
+    def pipeline(self, **_: Any) -> "Recorder":
+        return self
 
-        return note if self.is_synchronous else send
+    def hget(self, *_: Any) -> None:
+        """One command of a pipeline."""
 
-    async def scan_iter(self, **_: Any) -> Any:
+    async def execute(self, **_: Any) -> list[bytes]:
+        return [SPEC]
+
+    async def scan_iter(self, *_: Any, **__: Any) -> Any:
         for number in range(3):
             yield f"{KEYS.job}{number}".encode()
 
@@ -106,7 +127,13 @@ async def call_everything(client: Recorder) -> None:
     await Janitor(engine).sweep()
     queue = RedisStreamsQueue.__new__(RedisStreamsQueue)
     queue.engine, queue.config, queue.timings = engine, config, LeaseTimings()
+    queue.queue_name = "q"
     await queue.claim_stale_jobs(5)
+    await Timetable(engine).keep(SCHEDULE)
+    kept = Kept("s", b"{}", 60_000, None, paused=False)
+    await Timetable(engine).fire(Firing(kept, [Job(id="a", record=True)], 60_000, 120_000))
+    await DeadLetters(queue).requeue("a", payload={"n": 2})
+    await DeadLetters(queue).discard("a")
     await Auditor(engine).mend()
 
 
@@ -241,6 +268,11 @@ async def test_values_stand_under_their_names(calls: list[tuple[str, list[str], 
         "link": {"parent": "parent", "child": "q/child"},
         "tell": {"child": "child", "parent": "q/parent", "status": "completed", "body": b"1"},
         "tend": {"key": "k"},
+        "timetable": {"which": "=s", "most": 64},
+        "schedule": {"action": "put", "name": "s", "coming": 1_700_000_040_000, "begins_paused": ""},
+        "fire": {"name": "s", "seen": 60_000, "last": 60_000, "coming": 120_000, "id": "a", "record": "1"},
+        "requeue": {"id": "a", "lane": "high", "apart": b""},
+        "discard": {"id": "a", "required": 2},
     }
     assert expected.keys() == set(script_names())
     for script, wanted in expected.items():

@@ -3,7 +3,7 @@
 --
 -- KEYS cron cron_due home
 -- ARGV now_ms
--- EACH action name body coming paused
+-- EACH action name body coming begins_paused
 -- USES clock
 -- RETURNS one code a schedule: 'ok', 'kept' (put unchanged), 'again' (a later slot was dealt with meanwhile: reckon
 --         anew), 'gone' (there is no such schedule)
