@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from penstock.core.errors import ConfigurationError as ConfigurationError
     from penstock.core.errors import DeadLetterError as DeadLetterError
     from penstock.core.errors import DuplicateJobError as DuplicateJobError
+    from penstock.core.errors import IdleTimeoutError as IdleTimeoutError
     from penstock.core.errors import InvalidJobError as InvalidJobError
     from penstock.core.errors import InvalidScheduleError as InvalidScheduleError
     from penstock.core.errors import LeaseLostError as LeaseLostError
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from penstock.core.errors import QueueUnavailableError as QueueUnavailableError
     from penstock.core.errors import RetryLater as RetryLater
     from penstock.core.errors import ScheduleNotFoundError as ScheduleNotFoundError
+    from penstock.core.errors import SignalTimeoutError as SignalTimeoutError
+    from penstock.core.errors import StepError as StepError
     from penstock.core.errors import StepMismatchError as StepMismatchError
     from penstock.core.errors import TaskArgumentError as TaskArgumentError
     from penstock.core.errors import UnsafeServerError as UnsafeServerError
@@ -61,15 +64,24 @@ if TYPE_CHECKING:
     from penstock.tasks.task import task as task
     from penstock.webhooks.worker import WebhookDeliveryWorker as WebhookDeliveryWorker
     from penstock.webhooks.worker import enqueue_webhook_delivery as enqueue_webhook_delivery
+    from penstock.worker.children import ParentOutcome as ParentOutcome
     from penstock.worker.context import JobContext as JobContext
     from penstock.worker.handlers import in_process as in_process
     from penstock.worker.middleware import CallNext as CallNext
     from penstock.worker.middleware import Middleware as Middleware
+    from penstock.worker.replay import ReplayReport as ReplayReport
+    from penstock.worker.replay import replay as replay
     from penstock.worker.worker import Worker as Worker
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "StepError": "core.errors",
+    "ParentOutcome": "worker.children",
+    "ReplayReport": "worker.replay",
+    "replay": "worker.replay",
+    "IdleTimeoutError": "core.errors",
+    "SignalTimeoutError": "core.errors",
     "CallNext": "worker.middleware",
     "ConfigurationError": "core.errors",
     "CurrentJob": "tasks.markers",
@@ -130,6 +142,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "StepError",
+    "ParentOutcome",
+    "ReplayReport",
+    "replay",
+    "IdleTimeoutError",
+    "SignalTimeoutError",
     "CallNext",
     "ConfigurationError",
     "CurrentJob",

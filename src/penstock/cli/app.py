@@ -15,7 +15,9 @@ from penstock.cli.demo.command import demo
 from penstock.cli.dev import dev
 from penstock.cli.enqueue import enqueue
 from penstock.cli.exits import EXIT_CODES_HELP, ExitCode, exit_code_of, print_error
+from penstock.cli.fork import fork
 from penstock.cli.keeper import keeper
+from penstock.cli.replay import replay
 from penstock.cli.schedule import schedule
 from penstock.cli.status import status
 from penstock.cli.token import token
@@ -40,6 +42,8 @@ app.command()(enqueue)
 app.command()(status)
 app.add_typer(schedule)
 app.add_typer(dead)
+app.command()(replay)
+app.command()(fork)
 app.command()(dev)
 app.command()(api)
 app.command()(keeper)

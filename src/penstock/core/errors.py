@@ -209,6 +209,11 @@ class StepError(PenstockError, ValueError):
 class StepMismatchError(StepError):
     """A finished step stored under this name was made from other inputs."""
 
+    def __init__(self, message: str, step: str | None = None) -> None:
+        """``step`` is the name of the step."""
+        super().__init__(message)
+        self.step = step
+
 
 class StepRepeatedError(StepError):
     """The same step name was used twice within one attempt."""

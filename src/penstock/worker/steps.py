@@ -150,7 +150,8 @@ class StepBook:
         if record.inputs != fingerprint:
             raise StepMismatchError(
                 f"step {name!r} of job {self._holding.claimed.id} was finished with other inputs: the "
-                "handler or its data changed since; rename the step, or enqueue a new job"
+                "handler or its data changed since; rename the step, or enqueue a new job",
+                name,
             )
         return bytes(record.result)
 

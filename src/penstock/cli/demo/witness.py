@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from penstock.cli.builtin import Handler
 from penstock.cli.demo.ledger import LedgerWriter
 from penstock.worker.context import JobContext
-
-Value = TypeVar("Value")
 
 
 def witnessed(handler: Handler, ledger: Path) -> Handler:
@@ -38,9 +36,7 @@ class WitnessedContext:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
 
-    async def step(
-        self, name: str, function: Callable[[], Awaitable[Value] | Value], *, inputs: Any = None
-    ) -> Value:
+    async def step(self, name: str, function: Callable[[], Any], **options: Any) -> Any:
         """As `JobContext.step`."""
         ran = False
 
@@ -49,15 +45,15 @@ class WitnessedContext:
             ran = True
             self._ledger.note("step started", name)
 
-        async def noted() -> Value:
+        async def noted() -> Any:
             await asyncio.to_thread(begin)
-            return await cast("Callable[[], Awaitable[Value]]", function)()
+            return await function()
 
-        def noted_plainly() -> Awaitable[Value] | Value:
+        def noted_plainly() -> Any:
             begin()
             return function()
 
         chosen = noted if inspect.iscoroutinefunction(function) else noted_plainly
-        value = await self._context.step(name, chosen, inputs=inputs)
+        value = await self._context.step(name, chosen, **options)
         await asyncio.to_thread(self._ledger.note, "step finished" if ran else "step replayed", name)
         return value
