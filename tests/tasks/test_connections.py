@@ -135,6 +135,19 @@ async def test_a_copied_context_works_in_another_loop(valkey: Server) -> None:
         assert await asyncio.to_thread(in_a_loop_of_its_own) is JobStatus.PENDING
 
 
+async def test_a_handle_asks_its_own_queue(valkey: Server, make_queue: MakeQueue) -> None:
+    queue = await make_queue("second", timings=FAST)
+    async with penstock.connect(valkey.url) as p:
+        first = await greet.options(job_id="same").enqueue("first")
+        second = await greet.options(job_id="same", queue="second").enqueue("second")
+        await Worker(queue, tasks=[greet]).run_until_idle()
+        assert (await first.status(), await second.status()) == (JobStatus.PENDING, JobStatus.COMPLETED)
+        assert await second.result(timeout_seconds=10) == "Hello second!"
+        assert await first.cancel()
+        assert await second.status() is JobStatus.COMPLETED
+        assert p.queue("second") is not p.queue()
+
+
 async def test_on_a_cluster_too(cluster_valkey: Server) -> None:
     async with penstock.connect(cluster_valkey.url, cluster=True):
         handle = greet.enqueue_sync("Ada")

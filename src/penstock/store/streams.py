@@ -10,7 +10,7 @@ from typing import Any
 from penstock.core.clock import Clock
 from penstock.core.config import QueueConfig, get_queue_config
 from penstock.core.job import Job
-from penstock.core.names import check_job_id
+from penstock.core.names import check_job_id, check_queue_name
 from penstock.core.timings import LeaseTimings
 from penstock.store.connect import Client, open_client
 from penstock.store.dead_letters import DeadLetters
@@ -118,9 +118,12 @@ class RedisStreamsQueue(SteeredQueue):
         delay_ms = self._intake.delay_ms(delay_seconds, run_at)
         return await self._intake.many(jobs, priority, queue_name, delay_ms, durable)
 
-    async def result(self, job_id: str, timeout_seconds: float | None = None) -> Any:
+    async def result(
+        self, job_id: str, timeout_seconds: float | None = None, queue_name: str | None = None
+    ) -> Any:
         """Wait until the job has ended and return its result; ``None`` waits without limit.
 
+        ``queue_name`` says where the job is; without it, it is looked for here and then everywhere.
         Any number of waits share one connection. An outage of the server is waited through.
         Raises ``JobFailedError`` with the job that failed, ``JobCancelledError``, ``TimeoutError``, and
         ``JobNotFoundError`` for a job that no queue keeps (any more).
@@ -128,7 +131,7 @@ class RedisStreamsQueue(SteeredQueue):
         limit = asyncio.timeout(timeout_seconds)
         try:
             async with limit:
-                return result_of(await await_end(await self._watch_of(job_id), job_id))
+                return result_of(await await_end(await self._watch_of(job_id, queue_name), job_id))
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -150,8 +153,10 @@ class RedisStreamsQueue(SteeredQueue):
         async for entry in follow(await self._watch_of(job_id), job_id, after):
             yield entry
 
-    async def _watch_of(self, job_id: str) -> Watch:
+    async def _watch_of(self, job_id: str, queue_name: str | None = None) -> Watch:
         """Where the job is watched; raises ``JobNotFoundError``."""
+        if queue_name is not None:
+            return self._watch_on(check_queue_name(queue_name))
         here = self._watch_on(self.queue_name)
         if await here.status(check_job_id(job_id)) != "gone":
             return here

@@ -51,8 +51,11 @@ class Connection:
             # A fixture may leave the block in another context than it entered it in.
             with contextlib.suppress(ValueError):
                 current_queue.reset(self._token)
+        others = [queue for queue in self._queues.values() if queue is not first]
+        self._queues = {}
         if first is not None:
-            await first.close()
+            for queue in (*others, first):
+                await queue.close()
 
 
 def connect(

@@ -43,21 +43,22 @@ class JobHandle(str, Generic[Result]):
     async def result(self, timeout_seconds: float | None = None) -> Result:
         """Wait for the job's end and return its result as the type that the task names.
 
-        Raises what ``queue.result`` raises: for a job that failed, was cancelled, is not kept or has
-        not ended in time.
+        Raises ``JobFailedError``, ``JobCancelledError``, ``TimeoutError``, or ``JobNotFoundError`` for a
+        job that is no longer kept.
         """
-        value = await (await self._queue()).result(self.id, timeout_seconds)
+        queue = await queue_here(self._origin)
+        value = await queue.result(self.id, timeout_seconds, self.queue)
         result: Result = self._signature.from_result(value)
         return result
 
     async def status(self) -> JobStatus | None:
         """Where the job stands; ``None`` when it is no longer kept."""
-        job = await (await self._queue()).get_status(self.id)
+        job = await (await self._home()).get_status(self.id)
         return None if job is None else job.status
 
     async def cancel(self) -> bool:
         """Cancel the job; ``False`` when it has ended or is no longer kept."""
-        return await (await self._queue()).cancel(self.id)
+        return await (await self._home()).cancel(self.id)
 
     def result_sync(self, timeout_seconds: float | None = None) -> Result:
         """``result`` for code without an event loop; blocks."""
@@ -71,5 +72,7 @@ class JobHandle(str, Generic[Result]):
         """``cancel`` for code without an event loop; blocks."""
         return run_blocking(self.cancel())
 
-    async def _queue(self) -> RedisStreamsQueue:
-        return await queue_here(self._origin)
+    async def _home(self) -> RedisStreamsQueue:
+        """The job's own queue: another one may keep a job of the same id."""
+        queue = await queue_here(self._origin)
+        return queue if queue.queue_name == self.queue else queue.on_queue(self.queue)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import AsyncGenerator, Hashable
-from typing import Any, Final
+from typing import Final
 
 from penstock.core.config import get_queue_config
 from penstock.store.connect import another_client, open_client
@@ -57,7 +57,7 @@ class _LoopQueues:
             yield
         finally:
             while self._opened:
-                await self._opened.popitem()[1].client.aclose()
+                await _close(self._opened.popitem()[1])
 
 
 _by_loop: Final[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopQueues]] = (
@@ -89,10 +89,16 @@ def _let_go(
     queue = opened.pop(key, None)
     if queue is None or loop.is_closed():
         return
-    loop.call_soon_threadsafe(_close_soon, loop, queue.client)
+    loop.call_soon_threadsafe(_close_soon, loop, queue)
 
 
-def _close_soon(loop: asyncio.AbstractEventLoop, client: Any) -> None:
-    task = loop.create_task(client.aclose())
+def _close_soon(loop: asyncio.AbstractEventLoop, queue: RedisStreamsQueue) -> None:
+    task = loop.create_task(_close(queue))
     _closing.add(task)
     task.add_done_callback(_closing.discard)
+
+
+async def _close(queue: RedisStreamsQueue) -> None:
+    await queue.close()
+    # Given to the queue by us, so that it did not close it.
+    await queue.client.aclose()
