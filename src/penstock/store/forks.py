@@ -9,6 +9,7 @@ import msgspec
 
 from penstock.core.acceptance import AcceptedJob, accept
 from penstock.core.codec import decode, decode_spec
+from penstock.core.compression import compressed
 from penstock.core.errors import EventsBacklogError, InvalidJobError, JobNotFoundError, StepError
 from penstock.core.job import Job
 from penstock.core.names import check_job_id, new_job_id
@@ -66,7 +67,7 @@ async def fork_job(
         "lane": accepted.lane,
         "recorded": "1" if accepted.record else "",
         "max_attempts": accepted.max_attempts,
-        "apart": accepted.payload,
+        "apart": compressed(accepted.payload, engine.config.compress_above_bytes),
         "flow": accepted.flow,
     }
     (code,) = await engine.call("fork", once, _copies(job_id, source.steps, from_step))
@@ -80,14 +81,13 @@ async def _load(engine: Engine, job_id: str) -> _Source:
         pipe = cast("Any", engine.client.pipeline(transaction=False))
         pipe.hgetall(keys.job + job_id)
         pipe.get(keys.payload + job_id)
-        pipe.hgetall(keys.steps + job_id)
-        fields, payload, steps = await pipe.execute()
+        fields, payload = await pipe.execute()
     if not fields:
         raise _not_found(job_id)
     return _Source(
         {name.decode(): value for name, value in fields.items()},
         payload,
-        {name.decode(): body for name, body in steps.items()},
+        await engine.load_steps(job_id),
     )
 
 
