@@ -10,14 +10,27 @@ import json
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
-from penstock import LeaseTimings, RetryPolicy, Worker, create_redis_queue
+from penstock import LeaseTimings, RetryPolicy, Schedule, Worker, create_redis_queue
 from penstock.core.errors import PenstockError
 from penstock.worker import attempt
 
 FAST = LeaseTimings(beat_seconds=0.3, presumed_dead_seconds=1.5, stall_seconds=4.0)
 QUICK_RETRIES = RetryPolicy(1000, base_delay_seconds=0.05, max_delay_seconds=1.0, jitter=False)
+
+
+class FileClock:
+    """A clock that many processes share: a file with the time in ms, which the test writes."""
+
+    def __init__(self, path: str) -> None:
+        """Read the time from ``path``."""
+        self._path = Path(path)
+
+    def script_time_ms(self) -> int:
+        """What the file says now."""
+        return int(self._path.read_text())
 
 
 async def work(given: dict[str, Any]) -> dict[str, Any]:
@@ -29,6 +42,7 @@ async def work(given: dict[str, Any]) -> dict[str, Any]:
         given.get("url") or os.environ["PENSTOCK_REDIS_URL"],
         queue_name=given.get("queue", "default"),
         timings=timings,
+        clock=FileClock(given["clock"]) if "clock" in given else None,
     )
     worker = Worker(
         queue,
@@ -37,6 +51,7 @@ async def work(given: dict[str, Any]) -> dict[str, Any]:
         max_concurrent=given.get("concurrency", 10),
         retry_policy=QUICK_RETRIES if given.get("quick_retries", True) else None,
         grace_seconds=given.get("grace_seconds", 30.0),
+        schedules=[Schedule(**each) for each in given.get("schedules", [])],
     )
     try:
         await worker.start()
