@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from os import environ
 
-from penstock import ManualClock, RedisStreamsQueue, create_redis_queue
+from penstock import ManualClock, QueueConfig, RedisStreamsQueue, connect, create_redis_queue
 from penstock.core.names import new_nonce
 from penstock.store.embedded import EmbeddedValkey
+from penstock.tasks.connection import Connection
 
 
 @asynccontextmanager
@@ -32,3 +33,11 @@ async def open_queue(
             yield queue
         finally:
             await queue.close()
+
+
+@asynccontextmanager
+async def open_connection() -> AsyncIterator[Connection]:
+    """A connection for tasks, with keys of its own for one run of an example."""
+    config = QueueConfig(key_prefix=f"example-{new_nonce()}:")
+    async with server_url() as url, connect(url, config) as connection:
+        yield connection
