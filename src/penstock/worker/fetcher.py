@@ -49,6 +49,7 @@ class Fetcher:
     async def run_until_idle(self) -> None:
         """Claim until nothing is ready and nothing runs; jobs that wait for a time are left."""
         while not self._stopping:
+            held = len(self._holdings)
             claim = await self._fill()
             if claim is None or claim.jobs:
                 continue
@@ -56,7 +57,8 @@ class Fetcher:
                 await self._engine.promote()
             elif len(self._holdings):
                 await self._holdings.changed.wait()
-            else:
+            elif not held:
+                # A job that ended while the claim was on its way may have left a child, or a suspect's seat.
                 return
 
     def stop(self) -> None:
