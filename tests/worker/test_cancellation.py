@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from penstock import Job, JobContext, JobStatus, Worker, in_process
+from penstock import Job, JobContext, JobStatus, LeaseTimings, Worker, in_process
 from tests.conftest import MakeQueue
 from tests.harness.guardian import Guardian
 from tests.worker.fleet import FAST
@@ -146,6 +146,33 @@ async def test_a_checkpoint_tells_before_the_beat_does(make_queue: MakeQueue) ->
     async with running(Worker(queue, handler)):
         await has_status(queue, "job", JobStatus.CANCELLED)
     assert reached == []
+
+
+@pytest.mark.parametrize("kind", ["async", "thread", "process"])
+async def test_a_cancellation_is_called_out(make_queue: MakeQueue, guardian: Guardian, kind: str) -> None:
+    """With beats an hour apart, only the call can tell; one under another lease tells nothing."""
+    timings = LeaseTimings(beat_seconds=3600, presumed_dead_seconds=3 * 3600, stall_seconds=4 * 3600)
+    queue = await make_queue(timings=timings)
+    began = guardian.directory("began") / "job"
+
+    async def loop(_: JobContext) -> None:
+        began.write_text("1")
+        await asyncio.get_running_loop().create_future()
+
+    def thread(ctx: JobContext) -> None:
+        began.write_text("1")
+        while not ctx.cancelled:
+            time.sleep(0.01)
+
+    handlers: dict[str, Any] = {"async": loop, "thread": thread, "process": in_process(waits_in_a_process)}
+    async with running(Worker(queue, handlers)):
+        await queue.enqueue(Job({"began": str(began)}, type=kind, id="job"))
+        await until(lambda: file_there(began))
+        client: Any = queue.engine.client
+        await client.publish(queue.engine.keys.calls, "cancel job 99:other")
+        assert (await statuses(queue, ["job"]))[0].status is JobStatus.PROCESSING
+        assert await queue.cancel("job")
+        await has_status(queue, "job", JobStatus.CANCELLED)
 
 
 async def test_a_handler_may_refuse_to_be_cancelled(make_queue: MakeQueue) -> None:

@@ -42,11 +42,11 @@ def standing() -> tuple[int, int, list[int]]:
 @pytest.mark.parametrize("rounds", [6, pytest.param(20, marks=pytest.mark.slow)])
 async def test_quick_rounds_leave_nothing(make_queue: MakeQueue, rounds: int) -> None:
     queue = await make_queue(timings=FAST)
-    # As many connections as will ever be in use at once.
-    await asyncio.gather(*(queue.get_status("first") for _ in range(30)))
     once = Worker(queue, quick_thread, worker_id="again")
     await queue.enqueue(Job({}, id="first"))
     await once.run_until_idle()
+    # As many connections as will ever be in use at once; a worker closes the one on which it listened.
+    await asyncio.gather(*(queue.get_status("first") for _ in range(30)))
     before = standing()
     for number in range(rounds):
         worker = once if number % 2 else Worker(queue, quick, max_concurrent=3)

@@ -19,6 +19,7 @@ from penstock.core.schedule import Schedule
 from penstock.store.beats import describe_beat_line, worker_info
 from penstock.store.streams import RedisStreamsQueue, default_worker_id
 from penstock.worker.attempt import AttemptRoom, perform_attempt
+from penstock.worker.calls import Calls
 from penstock.worker.current import CurrentQueue, current_queue
 from penstock.worker.dispatch import Dispatcher
 from penstock.worker.fetcher import Fetcher
@@ -95,6 +96,7 @@ class Worker:
         self._settler = Settler(self._engine, self._holdings)
         self._reporter = Reporter(self._engine)
         self._scheduler = Scheduler(queue, schedules)
+        self._calls = Calls(self._engine, self._holdings, self._scheduler.wake)
         self._fetcher: Fetcher | None = None
         self._heartbeat: Heartbeat | None = None
         self._room: AttemptRoom | None = None
@@ -193,6 +195,7 @@ class Worker:
             line, self._engine.timings, self._holdings, self._engine.clock, self._give_up
         )
         promoter, janitor = Promoter(self._engine, self._queue.ferry()), Janitor(self._engine)
+        roles = self._settler, self._reporter, promoter, janitor, self._scheduler, self._recycler, self._calls
         self._room = AttemptRoom(
             self._engine,
             self._queue.queue_name,
@@ -206,13 +209,12 @@ class Worker:
         try:
             await self._heartbeat.start()
             await self._scheduler.prepare()
-            for role in (self._settler, self._reporter, promoter, janitor, self._scheduler, self._recycler):
-                for task in role.start():
-                    task.add_done_callback(self._role_ended)
+            for task in (task for role in roles for task in role.start()):
+                task.add_done_callback(self._role_ended)
             logger.info("worker %s: running on %s", self._worker_id, self._engine.keys.base)
             await self._fetch(until_idle=until_idle)
         finally:
-            for role in (self._recycler, self._scheduler, promoter, janitor, self._reporter, self._settler):
+            for role in reversed(roles):
                 await role.stop()
             await self._heartbeat.stop()
             self._handlers.close()
@@ -232,7 +234,7 @@ class Worker:
         finally:
             await self._finish_up()
 
-    def _role_ended(self, task: asyncio.Task[None]) -> None:
+    def _role_ended(self, task: asyncio.Task[Any]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("worker %s: %s failed", self._worker_id, task.get_name(), exc_info=error)
             self._give_up(WorkerError(f"{task.get_name()} failed: {error!r}"))
