@@ -63,7 +63,7 @@ async def test_ten_workers_killed_and_started_make_one_job_a_slot(make_queue: Ma
             await crew.join()
 
         async def made(count: int = second) -> bool:
-            return (await watcher.get_queue_stats())["pending"] >= count
+            return bool((await watcher.get_queue_stats())["pending"] >= count)
 
         await until(made)
     await crew.end()
@@ -108,6 +108,30 @@ async def test_a_worker_on_the_servers_own_clock(make_queue: MakeQueue) -> None:
 
         await until(came)
     assert len(set(ran)) == len(ran)
+
+
+async def test_a_schedule_put_at_run_time_wakes_a_worker_at_once(
+    make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Without the call, nobody would look again within this test.
+    monkeypatch.setattr("penstock.worker.scheduler.POLL_MS", 600_000)
+    clock = ManualClock()
+    queue = await make_queue("q", clock=clock)
+    ran: list[str] = []
+
+    async def came() -> bool:
+        return bool(ran)
+
+    async with running(Worker(queue, {"tick": lambda ctx: ran.append(ctx.job.id)})):
+        client: Any = queue.client
+
+        async def heard() -> bool:
+            return bool((await client.pubsub_numsub(queue.engine.keys.calls))[0][1])
+
+        await until(heard)
+        await queue.schedules.put(EVERY_SECOND)
+        clock.advance(seconds=1)
+        await until(came)
 
 
 async def test_run_until_idle_does_what_has_come_due(make_queue: MakeQueue) -> None:
