@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 from penstock.torture.ledger import Ledger
 from penstock.torture.orders import Orders
 
-STOP_SECONDS = 30.0
+STOP_SECONDS = 60.0
 READY_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 0.02
 
@@ -21,12 +22,16 @@ LOOK_AGAIN_SECONDS = 0.02
 class Hand:
     """One worker process, leader of a group of its own with its heartbeat process."""
 
-    def __init__(self, place: int, worker_id: str, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, place: int, process: asyncio.subprocess.Process) -> None:
         """``place`` is its number in the crew."""
         self.place = place
-        self.worker_id = worker_id
         self.process = process
         self.frozen = False
+
+    @property
+    def pid(self) -> int:
+        """Its process id, under which it swears in the ledger."""
+        return self.process.pid
 
     def signal_group(self, number: signal.Signals) -> None:
         """Signal the worker and its heartbeat process alike."""
@@ -37,21 +42,25 @@ class Crew:
     """A fixed number of workers; whoever is killed is replaced."""
 
     def __init__(
-        self, url: str, key_prefix: str, ledger: Ledger, log: Path, *, size: int, concurrency: int
+        self, orders: Orders, url_of: Callable[[int], str], log: Path, size: int, ledger: Ledger
     ) -> None:
-        """Workers write their logs to the file ``log``."""
-        self._url = url
-        self._key_prefix = key_prefix
-        self._ledger = ledger
+        """All work by ``orders``, each at the URL of its place; their logs go to the file ``log``."""
+        self._orders = orders
+        self._url_of = url_of
         self._log = log
         self._size = size
-        self._concurrency = concurrency
+        self._ledger = ledger
         self._started = 0
         self.hands: list[Hand] = []
 
+    async def start_bare(self) -> None:
+        """Start all, without waiting: workers without a ledger do not say when they are ready."""
+        for place in range(self._size):
+            self.hands.append(await self._start(place))
+
     async def start(self) -> None:
         """Start all; returns when each has connected. Raises ``RuntimeError`` if one does not."""
-        self.hands = [await self._start(place) for place in range(self._size)]
+        await self.start_bare()
         async with asyncio.timeout(READY_SECONDS):
             while sum(entry.fact == "ready" for entry in self._ledger.entries()) < self._size:
                 if any(hand.process.returncode is not None for hand in self.hands):
@@ -77,6 +86,10 @@ class Crew:
             hand.signal_group(signal.SIGCONT)
             hand.frozen = False
 
+    def died(self) -> list[Hand]:
+        """Those that have ended though nobody killed them."""
+        return [hand for hand in self.hands if hand.process.returncode is not None]
+
     async def stop(self) -> None:
         """SIGTERM all and wait; raises ``TimeoutError`` if one does not end."""
         for hand in self.hands:
@@ -94,12 +107,8 @@ class Crew:
 
     async def _start(self, place: int) -> Hand:
         self._started += 1
-        orders = Orders(
-            self._url,
-            self._key_prefix,
-            f"hand-{place}-{self._started}",
-            self._concurrency,
-            str(self._ledger.path),
+        orders = msgspec.structs.replace(
+            self._orders, url=self._url_of(place), worker_id=f"hand-{place}-{self._started}"
         )
         with self._log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
@@ -115,4 +124,4 @@ class Crew:
         assert process.stdin is not None  # noqa: S101 - it was asked for
         process.stdin.write(msgspec.json.encode(orders) + b"\n")
         await process.stdin.drain()
-        return Hand(place, orders.worker_id, process)
+        return Hand(place, process)

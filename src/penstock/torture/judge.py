@@ -2,148 +2,216 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from penstock.torture.faults import Blow
+from penstock.core.job import Job, JobStatus
+from penstock.torture.faults import Blow, Struck
+from penstock.torture.history import Histories, History, p99
 from penstock.torture.ledger import Entry
+from penstock.torture.scenarios import Scenario
+from penstock.torture.work import PLACES_OF_A_KEY, answer
 
-SETTLED = ("completed", "failed", "cancelled", "retrying", "deferred", "released")
 FINAL = ("completed", "failed", "cancelled")
-
-
-@dataclass(frozen=True)
-class Fact:
-    """One entry of the events stream; ``at`` in seconds since the epoch, ``worker`` of ``started`` ones."""
-
-    event: str
-    job: str
-    attempt: int
-    at: float
-    worker: str = ""
-
-
-def read_fact(fields: Mapping[str, str]) -> Fact:
-    """A fact from an entry's fields."""
-    worker = fields.get("worker", "").partition(":")[0]
-    return Fact(fields["event"], fields["job"], int(fields["attempt"]), int(fields["at"]) / 1000, worker)
+NAMED = 5
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All there is to judge by. ``standing`` are the jobs that have not ended, by id."""
+    """All there is to judge by: what was acknowledged when, and what the server says of each job at the end.
 
-    acknowledged: frozenset[str]
+    ``facts`` are the entries ``(event, job)`` of the events stream, one for each settle of a recorded job
+    that was accepted; the ledger holds the answers to settles of all jobs.
+    """
+
+    scenario: Scenario
+    jobs: Mapping[str, Job]
+    acknowledged: Mapping[str, float]
+    found: Mapping[str, Job | None]
     ledger: Sequence[Entry]
-    facts: Sequence[Fact]
+    facts: Sequence[tuple[str, str]]
     blows: Sequence[Blow]
-    standing: dict[str, str]
-    missing: frozenset[str]
     keys_left: Sequence[str]
     unbalanced: bool
+    workers_lost: int
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The figures of one scenario, and every guarantee that was broken, in words."""
+    """The figures of one scenario, every guarantee that was broken, in words, and what else was seen."""
 
     figures: dict[str, Any]
     violations: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def judge(name: str, seed: int, evidence: Evidence) -> Verdict:
     """Count, compare and say what was broken."""
-    starts = Counter(entry.job for entry in evidence.ledger if entry.fact == "start")
-    ends = Counter(fact.job for fact in evidence.facts if fact.event in FINAL)
-    failed = sorted(fact.job for fact in evidence.facts if fact.event == "failed")
-    in_flight = _in_flight(evidence)
+    histories = Histories(evidence.ledger, evidence.blows)
+    lost = _lost(evidence, histories)
+    twice = _settled_twice(evidence, histories)
+    standing = {
+        job_id: job.status.value for job_id, job in evidence.found.items() if job and not job.status.is_final
+    }
+    recoveries = histories.recoveries()
     figures = {
         "scenario": name,
         "seed": seed,
-        "jobs": len(evidence.acknowledged | starts.keys()),
+        "jobs": len(evidence.jobs),
         "acknowledged": len(evidence.acknowledged),
-        "lost": len(evidence.missing) + len(_never_run(evidence, starts)),
-        "settled_twice": sum(count - 1 for count in ends.values()),
-        "extra_starts": sum(count - 1 for count in starts.values()),
-        "in_flight_at_kills": len(in_flight),
-        "zombies_refused": _refused(evidence.ledger),
-        "stuck": len(evidence.standing),
-        "recovery_p99_s": _p99(_recoveries(evidence, in_flight)),
+        "lost": len(lost),
+        "settled_twice": len(twice),
+        "extra_starts": sum(len(history.extra_starts) for history in histories.by_job.values()),
+        "in_flight_at_kills": len(histories.in_flight),
+        "zombies_refused": sum(_is_refusal(entry) for entry in evidence.ledger),
+        "stuck": len(standing),
+        "recovery_p99_s": p99(recoveries),
         "keys_left": len(evidence.keys_left),
-        "failed": len(failed),
-        "faults": len(evidence.blows),
     }
-    return Verdict(figures, _violations(figures, evidence, failed))
-
-
-def _violations(figures: dict[str, Any], evidence: Evidence, failed: list[str]) -> list[str]:
-    found = [
-        f"{figures[name]} {text}"
-        for name, text in (
-            ("lost", "acknowledged jobs are gone, or are said to be completed and never ran to their end"),
-            ("settled_twice", "jobs were settled more than once"),
-            ("stuck", f"jobs have not ended: {dict(list(evidence.standing.items())[:5])}"),
-            ("keys_left", f"keys are left after retention: {list(evidence.keys_left[:5])}"),
-            ("failed", f"jobs failed, and none had a reason to: {failed[:5]}"),
-        )
-        if figures[name]
+    checks = (
+        (lost, "acknowledged jobs are gone, or completed and never ran to their end"),
+        (_unexcused_twice(twice, evidence, histories), "jobs were settled twice"),
+        (_unexcused(histories), "starts that no fault explains"),
+        ([f"{job_id} {status}" for job_id, status in standing.items()], "jobs have not ended"),
+        (evidence.keys_left, "keys are left after the retention"),
+        (_ended_badly(evidence), "jobs failed or were cancelled, and none had a reason to"),
+        (_wrong_results(evidence), "jobs have a result that is not theirs"),
+        (_paid_twice(evidence, histories), "steps were paid again though they were stored"),
+        (_crowded(evidence, histories), "times a key had more jobs running than it has places"),
+        (_before_parents(evidence, histories), "jobs started before their parent had ended"),
+        (
+            _late_recoveries(evidence, recoveries),
+            f"recoveries took over {evidence.scenario.most_recovery_s} s",
+        ),
+        (_long_pauses(evidence), f"times nothing was settled within {evidence.scenario.most_pause_s} s"),
+        (["the books"] * evidence.unbalanced, "auditor found them not to balance"),
+        (["worker"] * evidence.workers_lost, "workers ended by themselves"),
+    )
+    violations = [
+        f"{len(found)} {text}: {', '.join(map(str, found[:NAMED]))}" for found, text in checks if found
     ]
-    if figures["extra_starts"] > figures["in_flight_at_kills"]:
-        found.append(
-            f"{figures['extra_starts']} extra starts, but only {figures['in_flight_at_kills']} attempts "
-            "were in flight when their worker was killed or frozen"
-        )
-    if evidence.unbalanced:
-        found.append("the auditor's books do not balance")
-    return found
+    counted = Counter(blow.name for blow in evidence.blows)
+    dealt = ", ".join(f"{count} {fault}" for fault, count in sorted(counted.items()))
+    return Verdict(figures, violations, [f"dealt: {dealt or 'nothing'}"])
 
 
-def _never_run(evidence: Evidence, starts: Counter[str]) -> list[str]:
-    """Completed jobs whose handler did not come to its end in the attempt that was recorded."""
-    sworn = {(entry.job, entry.attempt) for entry in evidence.ledger if entry.fact == "end"}
-    completed = [fact for fact in evidence.facts if fact.event == "completed"]
-    return [fact.job for fact in completed if (fact.job, fact.attempt) not in sworn or not starts[fact.job]]
-
-
-def _in_flight(evidence: Evidence) -> list[tuple[str, Blow]]:
-    """The attempts that a worker had claimed when it was struck, and not settled by then."""
-    settled_at = {(fact.job, fact.attempt): fact.at for fact in evidence.facts if fact.event in SETTLED}
-    claimed: dict[str, list[Fact]] = defaultdict(list)
-    for fact in evidence.facts:
-        if fact.event == "started":
-            claimed[fact.worker].append(fact)
+def _lost(evidence: Evidence, histories: Histories) -> list[str]:
+    """Jobs that are gone, and completed ones whose handler never came to its end."""
     return [
-        (fact.job, blow)
-        for blow in evidence.blows
-        if blow.worker is not None
-        for fact in claimed[blow.worker]
-        if fact.at <= blow.ended_at and settled_at.get((fact.job, fact.attempt), math.inf) > blow.began_at
+        job_id
+        for job_id, job in evidence.found.items()
+        if job is None or (job.status is JobStatus.COMPLETED and not histories.of(job_id).has("end"))
     ]
 
 
-def _recoveries(evidence: Evidence, in_flight: Iterable[tuple[str, Blow]]) -> list[float]:
-    """Seconds from the blow to a worker to the next start of each job that it held."""
-    starts: dict[str, list[float]] = defaultdict(list)
-    for entry in evidence.ledger:
-        if entry.fact == "start":
-            starts[entry.job].append(entry.at)
+def _settled_twice(evidence: Evidence, histories: Histories) -> list[str]:
+    """Jobs with more than one final settle accepted, by what workers were answered or by the events."""
+    told = Counter(job for event, job in evidence.facts if event in FINAL)
+    return [
+        job_id
+        for job_id in evidence.jobs
+        if told[job_id] > 1 or len(histories.of(job_id).accepted("complete", "fail", "cancel")) > 1
+    ]
+
+
+def _unexcused_twice(twice: Sequence[str], evidence: Evidence, histories: Histories) -> list[str]:
+    """Those of which no settle fell into what a power cut or a failover may take."""
+    return [
+        job_id
+        for job_id in twice
+        if not any(
+            histories.is_in_lost_window(entry.at)
+            for entry in histories.of(job_id).accepted("complete", "fail", "cancel")
+        )
+    ]
+
+
+def _unexcused(histories: Histories) -> list[str]:
+    return [
+        f"{job_id} (pid {before.pid}, then {after.pid})"
+        for job_id, history in histories.by_job.items()
+        for before, after in history.extra_starts
+        if not histories.is_excused(history, before, after)
+    ]
+
+
+def _is_refusal(entry: Entry) -> bool:
+    kind, _, code = entry.detail.partition(" ")
+    return entry.fact == "refused" or (
+        entry.fact == "settled" and code in ("lost", "gone") and kind != "release"
+    )
+
+
+def _ended_badly(evidence: Evidence) -> list[str]:
+    return [
+        f"{job_id}: {job.error}"
+        for job_id, job in evidence.found.items()
+        if job and job.status.is_final and job.status is not JobStatus.COMPLETED
+    ]
+
+
+def _wrong_results(evidence: Evidence) -> list[str]:
+    return [
+        job_id
+        for job_id, job in evidence.found.items()
+        if job and job.status is JobStatus.COMPLETED and job.result != answer(evidence.jobs[job_id].payload)
+    ]
+
+
+def _paid_twice(evidence: Evidence, histories: Histories) -> list[str]:
+    """Steps whose function ran after the step was known to be stored, and not because that was lost."""
     found = []
-    for job, blow in in_flight:
-        again = [at for at in starts[job] if at > blow.began_at]
-        if again:
-            found.append(min(again) - blow.began_at)
+    for job_id, history in histories.by_job.items():
+        stored = history.first("step")
+        if stored and not histories.is_in_lost_window(stored.at):
+            found += [job_id for entry in history.entries if entry.fact == "paid" and entry.at > stored.at]
     return found
 
 
-def _refused(ledger: Sequence[Entry]) -> int:
-    """Late writes that were refused: notes of progress, and outcomes of workers that ended in order."""
-    return sum(entry.attempt if entry.fact == "late" else entry.fact == "refused" for entry in ledger)
+def _crowded(evidence: Evidence, histories: Histories) -> list[str]:
+    if histories.has_lost_data:
+        return []
+    marks: list[tuple[float, int, str]] = []
+    for job_id, history in histories.by_job.items():
+        key = evidence.jobs[job_id].concurrency_key if job_id in evidence.jobs else None
+        for begin, end in histories.spans(history) if key else ():
+            marks += [(begin, 1, str(key)), (end, -1, str(key))]
+    running: Counter[str] = Counter()
+    found = []
+    for at, change, key in sorted(marks):
+        running[key] += change
+        if running[key] > PLACES_OF_A_KEY:
+            found.append(f"{key} at {at:.3f}")
+    return found
 
 
-def _p99(seconds: list[float]) -> float | None:
-    if not seconds:
-        return None
-    return round(sorted(seconds)[max(math.ceil(len(seconds) * 0.99) - 1, 0)], 2)
+def _before_parents(evidence: Evidence, histories: Histories) -> list[str]:
+    if histories.has_lost_data:
+        return []
+    found = []
+    for job_id, job in evidence.jobs.items():
+        started = histories.of(job_id).first("start")
+        for parent in job.parents:
+            ended = histories.of(parent).first("end")
+            if started and (ended is None or ended.at > started.at):
+                found.append(job_id)
+    return found
+
+
+def _late_recoveries(evidence: Evidence, recoveries: Sequence[float]) -> list[float]:
+    most, figure = evidence.scenario.most_recovery_s, p99(recoveries)
+    return [figure] if most is not None and figure is not None and figure > most else []
+
+
+def _long_pauses(evidence: Evidence) -> list[str]:
+    """Returns of the server after which workers took too long to settle something."""
+    most = evidence.scenario.most_pause_s
+    settled = [entry.at for entry in evidence.ledger if entry.fact == "settled"]
+    returns = [blow.ended_at for blow in evidence.blows if blow.struck is Struck.SERVER and most]
+    first = [min((at - back for at in settled if at > back), default=0.0) for back in returns]
+    return [f"{pause:.1f} s" for pause in first if most and pause > most]
+
+
+__all__ = ["Evidence", "History", "Verdict", "judge"]

@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """One fact: what happened to which attempt, in which process, at what time (s since the epoch)."""
+    """One fact: what happened to which attempt, in which process, at what time (s since the epoch).
+
+    Facts are ``ready``; ``start``, ``end``, ``raise`` (a failure on purpose) and ``stop`` (told to) of a
+    handler; ``paid`` (a step's function ran) and ``step`` (it is stored); ``refused`` (a late write of a
+    handler); and ``settled``, whose ``detail`` is the outcome and the server's code.
+    """
 
     fact: str
     job: str
     attempt: int
     pid: int
     at: float
+    detail: str = ""
 
 
 class Ledger:
@@ -26,12 +33,18 @@ class Ledger:
         """``path`` is made at the first fact."""
         self.path = path
 
-    def append(self, fact: str, job: str = "", attempt: int = 0) -> None:
+    def append(self, fact: str, job: str = "", attempt: int = 0, detail: str = "") -> None:
         """Add a fact; on the disk when this returns. Raises ``OSError`` if it cannot be written."""
-        line = json.dumps([fact, job, attempt, os.getpid(), time.time()]).encode() + b"\n"
+        self.append_all([(fact, job, attempt, detail)])
+
+    def append_all(self, facts: Iterable[tuple[str, str, int, str]]) -> None:
+        """Add facts in one write; on the disk when this returns. Raises ``OSError`` if that fails."""
+        pid, now = os.getpid(), time.time()
+        entries = ([fact, job, attempt, pid, now, detail] for fact, job, attempt, detail in facts)
+        lines = b"".join(json.dumps(entry).encode() + b"\n" for entry in entries)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            if os.write(descriptor, line) != len(line):
+            if os.write(descriptor, lines) != len(lines):
                 raise OSError(f"the ledger {self.path} took only a part of a line")
             os.fsync(descriptor)
         finally:

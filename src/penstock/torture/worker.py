@@ -4,58 +4,87 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import mmap
 import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from penstock.core.clock import Clock
 from penstock.core.config import QueueConfig
-from penstock.core.errors import LeaseLostError
+from penstock.core.outcomes import Outcome, SettleCode
+from penstock.store.engine import Engine
 from penstock.store.streams import create_redis_queue
+from penstock.torture.clock import JumpingClock
 from penstock.torture.ledger import Ledger
-from penstock.torture.orders import QUEUE, TIMINGS, Orders
+from penstock.torture.orders import QUEUE, RETRY_BASE_SECONDS, RETRY_MOST_SECONDS, Orders
+from penstock.torture.work import Swearing
 from penstock.worker.context import JobContext
+from penstock.worker.handlers import Handlers
 from penstock.worker.worker import Worker
 
+GRACE_SECONDS = 10.0
 
-class Hand:
-    """The handler: swears to its start and its end, and works in between."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        """Swear in ``ledger``."""
-        self._ledger = ledger
+class WitnessedEngine(Engine):
+    """An engine that writes every answer to a settle into the ledger, as it came and none merged."""
+
+    ledger: Ledger
+
+    async def settle(
+        self, outcomes: Sequence[Outcome], *, leave_to_janitor: bool = False
+    ) -> list[SettleCode]:
+        """As the engine does."""
+        codes = await super().settle(outcomes, leave_to_janitor=leave_to_janitor)
+        facts = [
+            ("settled", outcome.id, 0, f"{outcome.kind} {code}")
+            for outcome, code in zip(outcomes, codes, strict=True)
+        ]
+        await asyncio.to_thread(self.ledger.append_all, facts)
+        return codes
+
+
+class Counting:
+    """A handler that does nothing but count its starts, in one byte a job of a shared file."""
+
+    def __init__(self, path: Path) -> None:
+        """Count in the file ``path``, which has one byte for each job."""
+        with path.open("r+b") as file:
+            self._bytes = mmap.mmap(file.fileno(), 0)
 
     async def work(self, ctx: JobContext) -> None:
-        """Work for the payload's ``work_ms``, with one note of progress half-way."""
-        await self._swear("start", ctx)
-        half = ctx.payload["work_ms"] / 2000
-        await asyncio.sleep(half)
-        try:
-            await ctx.progress(50)
-        except LeaseLostError:
-            await self._swear("refused", ctx)
-            raise
-        await asyncio.sleep(half)
-        await self._swear("end", ctx)
-
-    async def _swear(self, fact: str, ctx: JobContext) -> None:
-        await asyncio.to_thread(self._ledger.append, fact, ctx.id, ctx.attempt)
+        """Count."""
+        self._bytes[ctx.payload["number"]] += 1
 
 
 async def work(orders: Orders) -> None:
-    """Work until SIGTERM; at the end say in the ledger how many late writes were refused."""
-    ledger = Ledger(Path(orders.ledger))
+    """Work until SIGTERM."""
+    clock: Clock | None = JumpingClock(Path(orders.clock)) if orders.clock else None
+    config = QueueConfig(
+        key_prefix=orders.key_prefix,
+        retry_base_delay=RETRY_BASE_SECONDS,
+        retry_max_delay=RETRY_MOST_SECONDS,
+    )
     queue = await create_redis_queue(
-        orders.url, queue_name=QUEUE, timings=TIMINGS, config=QueueConfig(key_prefix=orders.key_prefix)
+        orders.url, queue_name=QUEUE, timings=orders.timings, config=config, clock=clock
     )
     try:
-        worker = Worker(queue, Hand(ledger).work, orders.worker_id, orders.concurrency, grace_seconds=10)
-        ledger.append("ready")
-        await worker.start()
-        ledger.append("late", orders.worker_id, worker.get_stats()["late_writes_refused"])
+        if orders.bare:
+            handler: Handlers = Counting(Path(orders.ledger)).work
+        else:
+            ledger = Ledger(Path(orders.ledger))
+            engine = WitnessedEngine(queue.client, queue.engine.keys, config, orders.timings, clock)
+            engine.ledger = ledger
+            queue.engine = engine
+            handler = Swearing(ledger).work
+            ledger.append("ready")
+        await Worker(
+            queue, handler, orders.worker_id, orders.concurrency, grace_seconds=GRACE_SECONDS
+        ).start()
     finally:
         await queue.close()
 
