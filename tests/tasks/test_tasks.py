@@ -128,6 +128,20 @@ async def test_a_payload_that_does_not_fit_fails_at_once_and_says_why(make_queue
     assert errors["list"].endswith(takes)
 
 
+async def test_a_handle_stands_for_its_id(valkey: Server, make_queue: MakeQueue) -> None:
+    queue = await make_queue(timings=FAST)
+    async with penstock.connect(valkey.url):
+        first = await greet.enqueue("Ada")
+        child = await greet.options(parents=[first]).enqueue("Bo")
+        by_hand = await queue.enqueue(penstock.Job({"after": first}, type="other", parents=[first]))
+        job = await queue.get_status(by_hand)
+        assert job is not None
+        assert job.payload == {"after": first.id}
+        assert await child.status() is JobStatus.WAITING
+        await Worker(queue, tasks=[greet]).run_until_idle()
+        assert await child.result(timeout_seconds=10) == "Hello Bo!"
+
+
 async def test_a_result_that_is_not_json_fails_at_once(valkey: Server, make_queue: MakeQueue) -> None:
     @task
     async def odd() -> Any:

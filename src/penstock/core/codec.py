@@ -50,7 +50,19 @@ class _Format(msgspec.Struct):
 _format_decoder = msgspec.json.Decoder(_Format)
 _spec_decoder = msgspec.json.Decoder(JobSpec)
 _value_decoder = msgspec.json.Decoder()
-_encoder = msgspec.json.Encoder()
+
+
+def as_json(value: Any) -> Any:
+    """What stands in JSON for a value that the encoder does not know: plain text for a job's handle.
+
+    Raises ``TypeError`` for what is no text.
+    """
+    if isinstance(value, str):
+        return str.__str__(value)
+    raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=as_json)
 
 
 def encode_spec(spec: JobSpec) -> bytes:

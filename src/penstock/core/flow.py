@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from penstock.core.codec import as_json
 from penstock.core.errors import InvalidJobError
 from penstock.core.job import Job, ParentPolicy, UniquePolicy
 from penstock.core.names import check_flow_key, check_parent
@@ -16,7 +17,7 @@ MOST_PARENTS = 100_000
 MOST_UNITS = 10**12
 MOST_PLACES = 1_000_000
 
-_encoder = msgspec.json.Encoder()
+_encoder = msgspec.json.Encoder(enc_hook=as_json)
 
 
 def encode_flow(job: Job, ttl_ms: int, check_duration: Callable[[object, str], float]) -> bytes:

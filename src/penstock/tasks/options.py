@@ -103,9 +103,6 @@ def make_job(
             continue
         field = _RENAMED.get(option, option)
         values[field] = _key(name, option, value, arguments) if option in _KEYS else value
-    if "parents" in values:
-        # Handles of jobs are ids too, but JSON knows only plain text.
-        values["parents"] = [str.__str__(parent) for parent in values["parents"]]
     return Job(payload=payload, type=name, **values)
 
 
