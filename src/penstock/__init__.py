@@ -16,11 +16,16 @@ if TYPE_CHECKING:
     from penstock.core.errors import ConfigurationError as ConfigurationError
     from penstock.core.errors import DeadLetterError as DeadLetterError
     from penstock.core.errors import DuplicateJobError as DuplicateJobError
+    from penstock.core.errors import DurabilityError as DurabilityError
     from penstock.core.errors import IdleTimeoutError as IdleTimeoutError
     from penstock.core.errors import InvalidJobError as InvalidJobError
     from penstock.core.errors import InvalidScheduleError as InvalidScheduleError
+    from penstock.core.errors import JobCancelledError as JobCancelledError
+    from penstock.core.errors import JobFailedError as JobFailedError
+    from penstock.core.errors import JobNotFoundError as JobNotFoundError
     from penstock.core.errors import LeaseLostError as LeaseLostError
     from penstock.core.errors import MissingParentError as MissingParentError
+    from penstock.core.errors import NotYetDurableError as NotYetDurableError
     from penstock.core.errors import PayloadTooLargeError as PayloadTooLargeError
     from penstock.core.errors import PenstockError as PenstockError
     from penstock.core.errors import QueueUnavailableError as QueueUnavailableError
@@ -52,10 +57,12 @@ if TYPE_CHECKING:
     from penstock.executors.durable import durable as durable
     from penstock.observe.tracing import inject_trace_context as inject_trace_context
     from penstock.observe.tracing import traced_job as traced_job
+    from penstock.store.feed import FeedEntry as FeedEntry
     from penstock.store.letters import DeadLetter as DeadLetter
     from penstock.store.status import JobStatusTracker as JobStatusTracker
     from penstock.store.streams import RedisStreamsQueue as RedisStreamsQueue
     from penstock.store.streams import create_redis_queue as create_redis_queue
+    from penstock.store.usage import UsageSum as UsageSum
     from penstock.tasks.connection import connect as connect
     from penstock.tasks.handle import JobHandle as JobHandle
     from penstock.tasks.markers import CurrentJob as CurrentJob
@@ -76,12 +83,6 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "StepError": "core.errors",
-    "ParentOutcome": "worker.children",
-    "ReplayReport": "worker.replay",
-    "replay": "worker.replay",
-    "IdleTimeoutError": "core.errors",
-    "SignalTimeoutError": "core.errors",
     "CallNext": "worker.middleware",
     "ConfigurationError": "core.errors",
     "CurrentJob": "tasks.markers",
@@ -92,12 +93,18 @@ _HOMES = {
     "DebateWorker": "executors.debate",
     "Depends": "tasks.markers",
     "DuplicateJobError": "core.errors",
+    "DurabilityError": "core.errors",
+    "FeedEntry": "store.feed",
     "Flow": "core.graph",
+    "IdleTimeoutError": "core.errors",
     "InvalidJobError": "core.errors",
     "InvalidScheduleError": "core.errors",
     "Job": "core.job",
+    "JobCancelledError": "core.errors",
     "JobContext": "worker.context",
+    "JobFailedError": "core.errors",
     "JobHandle": "tasks.handle",
+    "JobNotFoundError": "core.errors",
     "JobQueue": "core.queue",
     "JobStatus": "core.job",
     "JobStatusTracker": "store.status",
@@ -106,21 +113,27 @@ _HOMES = {
     "ManualClock": "core.clock",
     "Middleware": "worker.middleware",
     "MissingParentError": "core.errors",
+    "NotYetDurableError": "core.errors",
+    "ParentOutcome": "worker.children",
     "PayloadTooLargeError": "core.errors",
     "PenstockError": "core.errors",
     "QueueConfig": "core.config",
     "QueueUnavailableError": "core.errors",
     "RedisStreamsQueue": "store.streams",
+    "ReplayReport": "worker.replay",
     "RetryLater": "core.errors",
     "RetryPolicy": "core.retry",
     "Schedule": "core.schedule",
     "ScheduleNotFoundError": "core.errors",
     "ScheduleState": "core.schedule",
+    "SignalTimeoutError": "core.errors",
+    "StepError": "core.errors",
     "StepMismatchError": "core.errors",
     "TRANSITIONS": "core.job",
     "Task": "tasks.task",
     "TaskArgumentError": "core.errors",
     "UnsafeServerError": "core.errors",
+    "UsageSum": "store.usage",
     "WebhookDeliveryWorker": "webhooks.worker",
     "Worker": "worker.worker",
     "chain": "core.graph",
@@ -136,18 +149,13 @@ _HOMES = {
     "in_process": "worker.handlers",
     "inject_trace_context": "observe.tracing",
     "is_retryable_error": "core.retry",
+    "replay": "worker.replay",
     "set_queue_config": "core.config",
     "task": "tasks.task",
     "traced_job": "observe.tracing",
 }
 
 __all__ = [
-    "StepError",
-    "ParentOutcome",
-    "ReplayReport",
-    "replay",
-    "IdleTimeoutError",
-    "SignalTimeoutError",
     "CallNext",
     "ConfigurationError",
     "CurrentJob",
@@ -158,12 +166,18 @@ __all__ = [
     "DebateWorker",
     "Depends",
     "DuplicateJobError",
+    "DurabilityError",
+    "FeedEntry",
     "Flow",
+    "IdleTimeoutError",
     "InvalidJobError",
     "InvalidScheduleError",
     "Job",
+    "JobCancelledError",
     "JobContext",
+    "JobFailedError",
     "JobHandle",
+    "JobNotFoundError",
     "JobQueue",
     "JobStatus",
     "JobStatusTracker",
@@ -172,21 +186,27 @@ __all__ = [
     "ManualClock",
     "Middleware",
     "MissingParentError",
+    "NotYetDurableError",
+    "ParentOutcome",
     "PayloadTooLargeError",
     "PenstockError",
     "QueueConfig",
     "QueueUnavailableError",
     "RedisStreamsQueue",
+    "ReplayReport",
     "RetryLater",
     "RetryPolicy",
     "Schedule",
     "ScheduleNotFoundError",
     "ScheduleState",
+    "SignalTimeoutError",
+    "StepError",
     "StepMismatchError",
     "TRANSITIONS",
     "Task",
     "TaskArgumentError",
     "UnsafeServerError",
+    "UsageSum",
     "WebhookDeliveryWorker",
     "Worker",
     "chain",
@@ -202,6 +222,7 @@ __all__ = [
     "in_process",
     "inject_trace_context",
     "is_retryable_error",
+    "replay",
     "set_queue_config",
     "task",
     "traced_job",
