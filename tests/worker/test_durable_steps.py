@@ -1,6 +1,9 @@
 """Durable steps side by side and tried again in place, and the order in which they were called."""
 
 import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, cast
 
@@ -20,8 +23,10 @@ from penstock import (
 from penstock.store.engine import Engine
 from penstock.worker.steps import StepRecord
 from tests.conftest import MakeQueue
+from tests.harness.ledger import Ledger
 from tests.worker.fleet import FAST, QUICK_RETRIES
-from tests.worker.support import completed, ended, has_status, running
+from tests.worker.step_jobs import STEPS
+from tests.worker.support import Workers, completed, ended, has_status, running
 
 pytestmark = pytest.mark.usefixtures("valkey")
 
@@ -256,3 +261,54 @@ async def test_a_lost_lease_is_not_tried_again(make_queue: MakeQueue) -> None:
         await queue.enqueue(Job({}, id="job"))
         await over.wait()
     assert tries == [1]
+
+
+@pytest.mark.parametrize(
+    "kill_in",
+    [
+        pytest.param(["step-1", "step-4"], id="two"),
+        pytest.param(STEPS, id="each in turn", marks=pytest.mark.slow),
+    ],
+)
+async def test_a_worker_killed_inside_a_step_runs_no_finished_one_again(
+    make_queue: MakeQueue, workers: Workers, ledger: Ledger, kill_in: list[str]
+) -> None:
+    """The step in which it was killed runs again; the others ran once, outside Redis's knowledge too."""
+    queue = await make_queue(timings=FAST)
+    await queue.enqueue(Job({"kill_in": kill_in}, type="seven", id="job", max_attempts=10))
+    async with killed_and_started(workers):
+        jobs = await completed(queue, ["job"], 90)
+    assert jobs["job"].result == [name.upper() for name in STEPS]
+    assert jobs["job"].crashes == len(kill_in)
+    made = [entry["step"] for entry in ledger.entries("made")]
+    assert made == STEPS
+    begun = Counter(entry["step"] for entry in ledger.entries("begun"))
+    assert begun == Counter(STEPS) + Counter(kill_in)
+
+
+async def test_a_worker_killed_around_a_wait(make_queue: MakeQueue, workers: Workers, ledger: Ledger) -> None:
+    queue = await make_queue(timings=FAST)
+    await queue.enqueue(Job({"kill_in": ["step-1", "step-2"]}, type="waits", id="job", max_attempts=5))
+    async with killed_and_started(workers):
+        await has_status(queue, "job", JobStatus.SUSPENDED, 30)
+        assert await queue.signal("job", "word", "given")
+        jobs = await completed(queue, ["job"], 60)
+    assert jobs["job"].result == ["STEP-1", "given", "STEP-2", "STEP-3"]
+    assert [entry["step"] for entry in ledger.entries("made")] == ["step-1", "step-2", "step-3"]
+
+
+@asynccontextmanager
+async def killed_and_started(workers: Workers) -> AsyncIterator[None]:
+    """A worker process that is started again whenever it dies."""
+
+    async def supervise() -> None:
+        while True:
+            worker = await workers.start(handlers="tests.worker.step_jobs:handlers", ready=False)
+            assert await worker.exited(60) == -9
+
+    supervisor = asyncio.create_task(supervise())
+    try:
+        yield
+    finally:
+        supervisor.cancel()
+        await asyncio.gather(supervisor, return_exceptions=True)
