@@ -154,7 +154,7 @@ def test_each_script_says_what_it_takes_and_answers(name: str) -> None:
     assert all(isinstance(getattr(KEYS, key), str) for key in header.keys)
     assert len(set(header.keys)) == len(header.keys)
     assert len(set(header.argv + header.each)) == len(header.argv + header.each)
-    assert set(header.uses) <= set(PARTS)
+    assert set(header.uses + header.late) <= set(PARTS)
 
 
 @pytest.mark.parametrize("name", script_names())
@@ -165,18 +165,25 @@ def test_no_script_uses_a_name_that_it_does_not_declare(name: str) -> None:
 @pytest.mark.parametrize("part", PARTS)
 def test_each_part_is_used_and_declares_what_it_needs(part: str) -> None:
     header = parse_header(part, source_of(part))
-    users = [name for name in script_names() if part in _all_parts(load(name).header)]
+    users = [name for name in script_names() if f"\n{_first_line(part)}" in load(name).source]
     assert users, f"nobody uses {part}"
-    alone = "".join(f"local {name} = nil\n" for name in header.keys + header.argv)
+    given = (*header.keys, *header.argv, *(("late", "was_late") if header.late else ()))
+    alone = "".join(f"local {name} = nil\n" for name in given)
     needed = "".join(source_of(other) for other in _all_parts(header))
     bound = {name for other in _all_parts(header) for name in _given_names(other)}
     unknown = set(undeclared(alone + needed + source_of(part))) - bound
     assert unknown == set(), f"{part} uses {unknown} without saying so"
 
 
+def _first_line(part: str) -> str:
+    """The first line of code of a part, by which it is found in a script."""
+    lines = source_of(part).splitlines()
+    return next(line for line in lines if line and not line.startswith("--"))
+
+
 def _given_names(part: str) -> set[str]:
     header = parse_header(part, source_of(part))
-    return set(header.keys + header.argv)
+    return {*header.keys, *header.argv, *(("late", "was_late") if header.late else ())}
 
 
 def _all_parts(header: ScriptHeader) -> list[str]:

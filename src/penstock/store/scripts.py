@@ -4,6 +4,11 @@ A header names KEYS (attributes of ``QueueKeys``), ARGV (once a call), EACH (onc
 library parts it USES. From these the loader writes the ``local`` lines that bind the names, so the
 header cannot disagree with the body. A library part's own KEYS and ARGV must stand in every script
 that uses it, which loading checks.
+
+A server runs a whole script at each call, and making its functions costs time. Parts that most calls
+do without are named under LATE: they are made when ``late()`` is first called, and ``late().name`` is
+what one of them calls ``name``. ``was_late`` says whether that happened. Keys that only such parts need
+are not sent with each call but made from ``home``, which all keys of a queue begin with.
 """
 
 from __future__ import annotations
@@ -17,7 +22,8 @@ from typing import Any
 
 from penstock.store.keys import QueueKeys
 
-_FIELD = re.compile(r"^-- (KEYS|ARGV|EACH|USES|RETURNS)\s+(.*)$")
+_FIELD = re.compile(r"^-- (KEYS|ARGV|EACH|USES|LATE|RETURNS)\s+(.*)$")
+_LATE_NAME = re.compile(r"\blate\(\)\.(\w+)")
 _CONTINUED = re.compile(r"^--\s{6,}(\S.*)$")
 
 
@@ -30,6 +36,7 @@ class ScriptHeader:
     argv: tuple[str, ...]
     each: tuple[str, ...]
     uses: tuple[str, ...]
+    late: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,8 @@ class Script:
 
 def parse_header(name: str, source: str) -> ScriptHeader:
     """Read the comment that opens a script."""
-    found: dict[str, list[str]] = {"KEYS": [], "ARGV": [], "EACH": [], "USES": [], "RETURNS": []}
+    fields = ("KEYS", "ARGV", "EACH", "USES", "LATE", "RETURNS")
+    found: dict[str, list[str]] = {field: [] for field in fields}
     current: str | None = None
     for line in source.splitlines():
         if not line.startswith("--"):
@@ -67,9 +75,7 @@ def parse_header(name: str, source: str) -> ScriptHeader:
             found[current] += match[1].split()
         else:
             current = None
-    return ScriptHeader(
-        name, tuple(found["KEYS"]), tuple(found["ARGV"]), tuple(found["EACH"]), tuple(found["USES"])
-    )
+    return ScriptHeader(name, *(tuple(found[field]) for field in fields[:-1]))
 
 
 @cache
@@ -77,12 +83,21 @@ def load(name: str) -> Script:
     """The script ``name``, with the library parts it uses in front."""
     header, body = _read(f"{name}.lua")
     parts: dict[str, str] = {}
+    late: list[str] = list(header.late)
     for part in header.uses:
-        _gather(part, header, parts)
+        _gather(part, header, parts, late)
+    made_late = _gather_late(header, parts, late)
     lines = [_bind(header.keys, "KEYS"), _bind(header.argv, "ARGV")]
     if header.each:
         lines.append(f"local FIRST, STRIDE = {len(header.argv) + 1}, {max(len(header.each), 1)}\n")
-    return Script(header, "".join(lines) + "".join(parts.values()) + body)
+    if not late:
+        return Script(header, "".join(lines) + "".join(parts.values()) + body)
+    wanted = _LATE_NAME.findall("".join(parts.values()) + "".join(made_late.values()) + body)
+    # Bound anew: a function that keeps hold of outer names costs time for each when it is made.
+    late_keys = "".join(lines[:2]) + _late_keys(header, made_late)
+    return Script(
+        header, "".join([*lines, _FORWARD, *parts.values(), _wrap(late_keys, made_late, wanted), body])
+    )
 
 
 def script_names() -> list[str]:
@@ -98,15 +113,49 @@ def _read(path: str) -> tuple[ScriptHeader, str]:
     return parse_header(path.removesuffix(".lua"), source), source
 
 
-def _gather(part: str, script: ScriptHeader, parts: dict[str, str]) -> None:
+_FORWARD = "local late, was_late = nil, false\n"
+
+
+def _late_keys(script: ScriptHeader, parts: Iterable[str]) -> str:
+    named = {key for part in parts for key in _read(f"lib/{part}.lua")[0].keys}
+    keys = QueueKeys("", "q")
+    return "".join(
+        f"local {name} = home .. '{getattr(keys, name).removeprefix(keys.home)}'\n"
+        for name in sorted(named - set(script.keys))
+    )
+
+
+def _wrap(keys: str, parts: dict[str, str], wanted: Iterable[str]) -> str:
+    names = ", ".join(f"{name} = {name}" for name in sorted(set(wanted)))
+    return (
+        "local made_late = nil\nlate = function()\nif made_late then return made_late end\n"
+        f"{keys}{''.join(parts.values())}made_late, was_late = {{ {names} }}, true\nreturn made_late\nend\n"
+    )
+
+
+def _gather_late(script: ScriptHeader, parts: dict[str, str], late: list[str]) -> dict[str, str]:
+    """The parts that are made late: what those named use, and in turn name, that is not there before."""
+    made = dict(parts)
+    for part in late:
+        # `late` grows while parts are gathered: a late part may name others.
+        _gather(part, script, made, late, may_make_keys="home" in script.keys)
+    return {part: body for part, body in made.items() if part not in parts}
+
+
+def _gather(
+    part: str, script: ScriptHeader, parts: dict[str, str], late: list[str], *, may_make_keys: bool = False
+) -> None:
     if part in parts:
         return
     header, body = _read(f"lib/{part}.lua")
-    missing = (set(header.keys) - set(script.keys)) | (set(header.argv) - set(script.argv))
+    late += [name for name in header.late if name not in late]
+    missing = set(header.argv) - set(script.argv)
+    if not may_make_keys:
+        missing |= set(header.keys) - set(script.keys)
     if missing:
         raise TypeError(f"{script.name} uses {part}, which needs {sorted(missing)} in its header")
     for needed in header.uses:
-        _gather(needed, script, parts)
+        _gather(needed, script, parts, late, may_make_keys=may_make_keys)
     parts[part] = body
 
 

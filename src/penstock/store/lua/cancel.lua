@@ -5,7 +5,7 @@
 --      credits home job payload result steps
 -- ARGV now_ms group keep_ms
 -- EACH id
--- USES clock tally state leave record finish
+-- USES clock tally state leave record endings
 -- RETURNS one code a job: 'cancelled', 'cancelling', 'ended', 'gone', 'corrupt'
 local codes = {}
 

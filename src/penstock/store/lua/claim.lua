@@ -1,14 +1,15 @@
 -- Gives jobs to a worker: lapsed leases first, then waiting suspects, then the lanes by their credits; within a
 -- lane, jobs without a key share evenly with keys that take turns. A paused queue gives none.
--- pending, waiting → processing; pending, waiting → cancelled (too late to start); processing → processing (a dead worker's job), → pending (a suspect without a
--- seat), → failed (too many crashes), → cancelled (its cancellation was asked for before its worker died).
+-- pending, waiting → processing, cancelled (too late to start); processing → processing (a dead worker's job),
+-- → pending (a suspect without a seat), → failed (too many crashes), → cancelled (its cancellation was asked for
+-- before its worker died).
 -- Calling again with the same request id returns the same batch: a lost reply strands nothing.
 --
--- KEYS stream stream_high stream_low stream_suspects leases scheduled counts index dlq events credits
---      bell pulse amnesty home job payload result steps claim
+-- KEYS stream stream_high stream_low stream_suspects leases scheduled counts events credits bell home job claim
 -- ARGV now_ms group consumer request_id count lease_ms unrenewed suspect_seats beat_ms amnesty_ms
 --      keep_ms
--- USES clock tally bell state lanes leave record finish quarantine lapse pulse kin admit
+-- USES clock tally bell state lanes departures record
+-- LATE leave finish endings quarantine lapse pulse kin admit
 -- RETURNS {wake_ms, scheduled_ms, id, lease, spec, attempt, crashes, steps, …}: the times until the next lapse
 --         and the next due job, -1 for none and when the batch is full; then six entries a job
 local WEIGHTS = { { 'high', 6 }, { 'normal', 3 }, { 'low', 1 } }
@@ -66,32 +67,37 @@ local function take(id, state)
   hand_over(id, state)
 end
 
-local function take_lapsed(id, lapsed_at)
-  local state, problem = read(id)
-  if problem == 'gone' then redis.call('ZREM', leases, id) return end
-  if problem then quarantine(id, lapsed_at == RELEASED and 'pending' or 'processing') return end
-  if state.status == 'processing' then
-    if is_spared(state, lapsed_at) or charge_crash(id, state) == 'ended' then return end
-  elseif state.status ~= 'pending' then
-    redis.call('ZREM', leases, id)
-    return
+local function take_over(lapsed)
+  local function take_lapsed(id, lapsed_at)
+    local state, problem = read(id)
+    if problem == 'gone' then redis.call('ZREM', leases, id) return end
+    if problem then late().quarantine(id, lapsed_at == RELEASED and 'pending' or 'processing') return end
+    if state.status == 'processing' then
+      if late().is_spared(state, lapsed_at) or late().charge_crash(id, state) == 'ended' then return end
+    elseif state.status ~= 'pending' then
+      redis.call('ZREM', leases, id)
+      return
+    end
+    redis.pcall('XCLAIM', lanes[state.lane] or stream, group, consumer, 0, state.message_id or '0-0', 'JUSTID')
+    if state.crashes >= SUSPECT_CRASHES and seats <= 0 then
+      late().seat_among_suspects(id, state)
+    else
+      take(id, state)
+    end
   end
-  redis.pcall('XCLAIM', lanes[state.lane] or stream, group, consumer, 0, state.message_id or '0-0', 'JUSTID')
-  if state.crashes >= SUSPECT_CRASHES and seats <= 0 then
-    seat_among_suspects(id, state)
-  else
-    take(id, state)
-  end
+
+  late().declare_amnesty(beat_ms, amnesty_ms)
+  for place = 1, #lapsed, 2 do take_lapsed(lapsed[place], tonumber(lapsed[place + 1])) end
 end
 
 local function take_message(lane, message_id, id)
   local state, problem = read(id, FOR_CLAIM)
   if problem == 'corrupt' then
-    quarantine(id, 'pending')
+    late().quarantine(id, 'pending')
   elseif state and state.status == 'pending' and state.message_id == message_id then
     -- Met here only when the group was made anew: suspects have a lane of their own.
-    if state.crashes >= SUSPECT_CRASHES and seats <= 0 then return seat_among_suspects(id, state) end
-    if state.traits and is_late(id, state) then return cancel(id, state, EXPIRED) end
+    if state.crashes >= SUSPECT_CRASHES and seats <= 0 then return late().seat_among_suspects(id, state) end
+    if state.traits and late().is_late(id, state) then return late().cancel(id, state, late().EXPIRED) end
     return take(id, state)
   elseif state and state.status == 'processing' and state.message_id == message_id then
     return nil
@@ -123,47 +129,56 @@ local function drain_normal()
   end
 end
 
--- Of a lane's share, half goes to jobs without a key and half to keys in turn; what one leaves the other gets.
--- Slots that free up one by one go to the two sides by turns.
-local function read_lane(lane, most)
-  if redis.call('EXISTS', home .. 'turns:' .. lane) == 0 then return read_stream(lane, most) end
-  local half = most / 2
-  local is_keyed_first = redis.call('HINCRBY', credits, 'side', 1) % 2 == 0
-  local for_keys = is_keyed_first and math.ceil(half) or math.floor(half)
-  local admitted = admit(lane, for_keys)
-  -- A COUNT of 0 would mean all there are.
-  local streamed = admitted < most and read_stream(lane, most - admitted) or 0
-  if admitted == for_keys and admitted + streamed < most then
-    admitted = admitted + admit(lane, most - admitted - streamed)
+-- More than jobs of the normal lane without a key: keyed jobs, suspects, other lanes, endings to tell.
+local function drain_all()
+  -- Of a lane's share, half goes to jobs without a key and half to keys in turn; what one leaves the other gets.
+  -- Slots that free up one by one go to the two sides by turns.
+  local function read_lane(lane, most)
+    if redis.call('EXISTS', home .. 'turns:' .. lane) == 0 then return read_stream(lane, most) end
+    local half = most / 2
+    local is_keyed_first = redis.call('HINCRBY', credits, 'side', 1) % 2 == 0
+    local for_keys = is_keyed_first and math.ceil(half) or math.floor(half)
+    local admitted = late().admit(lane, for_keys)
+    -- A COUNT of 0 would mean all there are.
+    local streamed = admitted < most and read_stream(lane, most - admitted) or 0
+    if admitted == for_keys and admitted + streamed < most then
+      admitted = admitted + late().admit(lane, most - admitted - streamed)
+    end
+    if admitted > 0 then read_stream('keyed', admitted) end
+    return admitted + streamed
   end
-  if admitted > 0 then read_stream('keyed', admitted) end
-  return admitted + streamed
-end
 
--- Credits outlive the call, so slots that free up one by one share as fairly as a whole batch.
-local function drain_by_credits()
-  local kept = redis.call('HMGET', credits, 'high', 'normal', 'low')
-  local left, dry = {}, {}
-  for place, weight in ipairs(WEIGHTS) do left[weight[1]] = tonumber(kept[place]) or 0 end
-  repeat
-    local spent = true
-    for _, weight in ipairs(WEIGHTS) do
-      local lane = weight[1]
-      local most = math.min(left[lane], wanted - #taken)
-      if not dry[lane] and most > 0 then
-        local before = #taken
-        if read_lane(lane, most) < most then dry[lane] = true end
-        left[lane] = left[lane] - (#taken - before)
+  -- Credits outlive the call, so slots that free up one by one share as fairly as a whole batch.
+  local function drain_by_credits()
+    local kept = redis.call('HMGET', credits, 'high', 'normal', 'low')
+    local left, dry = {}, {}
+    for place, weight in ipairs(WEIGHTS) do left[weight[1]] = tonumber(kept[place]) or 0 end
+    repeat
+      local spent = true
+      for _, weight in ipairs(WEIGHTS) do
+        local lane = weight[1]
+        local most = math.min(left[lane], wanted - #taken)
+        if not dry[lane] and most > 0 then
+          local before = #taken
+          if read_lane(lane, most) < most then dry[lane] = true end
+          left[lane] = left[lane] - (#taken - before)
+        end
+        if not dry[lane] and left[lane] > 0 then spent = false end
       end
-      if not dry[lane] and left[lane] > 0 then spent = false end
-    end
-    local all_dry = dry.high and dry.normal and dry.low
-    if spent and not all_dry then
-      local rounds = math.max(1, math.floor((wanted - #taken) / ROUND))
-      for _, weight in ipairs(WEIGHTS) do left[weight[1]] = weight[2] * rounds end
-    end
-  until all_dry or #taken >= wanted
-  redis.call('HSET', credits, 'high', left.high, 'normal', left.normal, 'low', left.low)
+      local all_dry = dry.high and dry.normal and dry.low
+      if spent and not all_dry then
+        local rounds = math.max(1, math.floor((wanted - #taken) / ROUND))
+        for _, weight in ipairs(WEIGHTS) do left[weight[1]] = weight[2] * rounds end
+      end
+    until all_dry or #taken >= wanted
+    redis.call('HSET', credits, 'high', left.high, 'normal', left.normal, 'low', left.low)
+  end
+
+  late().resolve(TOLD_A_CLAIM)
+  if seats > 0 and #taken < wanted then read_stream('suspects', 1) end
+  -- Those that stand there already hold their key's place.
+  if #taken < wanted and redis.call('EXISTS', home .. 'stream:keyed') == 1 then read_stream('keyed', wanted - #taken) end
+  drain_by_credits()
 end
 
 if repeat_earlier_claim() then return reply end
@@ -174,23 +189,20 @@ local is_plain = redis.call('EXISTS', stream_high, stream_low, stream_suspects, 
 if not is_plain and redis.call('EXISTS', home .. 'paused') == 1 then return reply end
 
 local lapsed = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'WITHSCORES', 'LIMIT', 0, wanted)
-if #lapsed > 0 then
-  spared_until = amnesty_until(beat_ms, amnesty_ms)
-  for place = 1, #lapsed, 2 do take_lapsed(lapsed[place], tonumber(lapsed[place + 1])) end
-end
+if #lapsed > 0 then take_over(lapsed) end
 if is_plain then
   drain_normal()
 else
-  resolve(TOLD_A_CLAIM)
-  if seats > 0 and #taken < wanted then read_stream('suspects', 1) end
-  -- Those that stand there already hold their key's place.
-  if #taken < wanted and redis.call('EXISTS', home .. 'stream:keyed') == 1 then read_stream('keyed', wanted - #taken) end
-  drain_by_credits()
+  drain_all()
 end
 
-write_departures()
+if was_late then
+  late().write_departures()
+  late().write_finished()
+else
+  write_messages()
+end
 write_tally()
-write_finished()
 if #taken > 0 then
   redis.call('ZADD', leases, unpack(leased))
   redis.call('SET', claim .. consumer, request_id .. ' ' .. table.concat(taken, ' '), 'PX', CLAIM_KEPT_MS)
@@ -200,10 +212,9 @@ if #taken >= wanted then
   return reply
 end
 redis.call('DEL', bell)
--- This worker had no place for them; an idle one that has is not to find them by chance.
-if seated > 0 then ring(seated) end
+if was_late then late().ring_for_seated() end
 local lapse = redis.call('ZRANGE', leases, 0, 0, 'WITHSCORES')[2]
-if lapse then reply[1] = math.max(tonumber(lapse), spared_until, now) - now end
+if lapse then reply[1] = math.max(tonumber(lapse), was_late and late().end_of_amnesty() or now, now) - now end
 local due = tonumber(redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2])
 if not is_plain then
   local timer = tonumber(redis.call('ZRANGE', timers, 0, 0, 'WITHSCORES')[2])

@@ -4,7 +4,7 @@
 -- KEYS home job scratch
 -- ARGV now_ms most_entries
 -- EACH id lease kind body
--- USES clock state
+-- USES clock state trait
 -- RETURNS one code an entry: 'ok', 'cancel' (appended, but the job is to stop), 'lost', 'full'
 redis.call('DEL', scratch)
 local codes = {}

@@ -1,10 +1,9 @@
 -- Accepts jobs that a running job makes, under that job's lease: a worker that lost it makes none.
 --
--- KEYS stream stream_high stream_low stream_suspects leases scheduled counts index dlq events bell credits home
---      job payload result steps
+-- KEYS stream stream_high stream_low stream_suspects scheduled counts events bell home job payload
 -- ARGV now_ms group keep_ms max_events parent lease
 -- EACH id spec lane delay_ms record max_attempts apart flow
--- USES clock tally bell state leave finish accept
+-- USES tally state accept
 -- RETURNS one code a job, as enqueue does; 'lost' for all of them when the lease is no longer the parent's
 local codes = {}
 local maker = read(parent)
@@ -13,8 +12,6 @@ for at = FIRST, #ARGV, STRIDE do
   codes[#codes + 1] = is_held and accept(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5],
     ARGV[at + 6], ARGV[at + 7]) or 'lost'
 end
-write_tally()
-write_finished()
 write_accepted()
-write_departures()
+write_tally()
 return codes

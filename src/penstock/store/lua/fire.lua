@@ -5,7 +5,7 @@
 --      job payload result steps cron cron_due
 -- ARGV now_ms group keep_ms max_events name digest seen last coming
 -- EACH id spec lane delay_ms record max_attempts apart flow
--- USES clock tally bell leave finish accept
+-- USES tally accept
 -- RETURNS {outcome, next_ms, code, …}: 'fired', 'taken' (the slot is no longer `seen`), 'changed' (nor is the
 --         schedule) or 'backlog' (the events stream is full: the slot stays due); the time until the next slot
 --         of all schedules (-1: none); one code a job as enqueue gives them
@@ -28,9 +28,7 @@ local function fire()
 end
 
 local outcome = fire()
-write_tally()
-write_finished()
 write_accepted()
-write_departures()
+write_tally()
 local first = redis.call('ZRANGE', cron_due, 0, 0, 'WITHSCORES')[2]
 return { outcome, first and math.max(tonumber(first) - now, 0) or -1, unpack(codes) }

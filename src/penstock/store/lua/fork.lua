@@ -5,7 +5,7 @@
 --      job payload result steps
 -- ARGV now_ms group keep_ms max_events source id spec lane recorded max_attempts apart flow
 -- EACH kind field
--- USES clock tally bell state leave record finish accept
+-- USES clock tally bell state trait record accept
 -- RETURNS one code: 'ok', 'kept' (the id was there before), 'backlog', 'gone' (there is no such source)
 local copied = 0
 
@@ -38,8 +38,6 @@ if code == 'ok' then
   if copied > 0 then redis.call('HSET', job .. id, 'steps', copied) end
   copy_inputs()
 end
-write_tally()
-write_finished()
 write_accepted()
-write_departures()
+write_tally()
 return { code }

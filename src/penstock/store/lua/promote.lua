@@ -5,7 +5,7 @@
 -- KEYS stream stream_high stream_low stream_suspects leases scheduled counts index dlq events bell credits home
 --      job payload result steps
 -- ARGV now_ms group keep_ms most
--- USES clock tally bell state lanes leave record finish quarantine ready line kin
+-- USES clock tally bell state lanes leave record endings quarantine ready line kin
 -- RETURNS {promoted, next_ms, crossings}: jobs moved, the time until the next is due (-1: none), and how many
 --         endings wait to be told on other queues
 local timers = home .. 'timers'

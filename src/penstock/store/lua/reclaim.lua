@@ -4,7 +4,7 @@
 -- KEYS stream stream_high stream_low stream_suspects leases scheduled counts index dlq events bell pulse
 --      amnesty credits home job payload result steps
 -- ARGV now_ms group idle_ms lease_ms beat_ms amnesty_ms keep_ms most
--- USES clock tally bell state leave record finish quarantine lapse pulse
+-- USES clock tally bell state leave record endings quarantine lapse pulse
 -- RETURNS how many jobs were put back
 local returned = {}
 
@@ -28,7 +28,7 @@ local silent_since = math.min(now, now - tonumber(idle_ms) + tonumber(lease_ms))
 local lapsed = redis.call('ZRANGEBYSCORE', leases, '(' .. RELEASED, silent_since, 'WITHSCORES',
   'LIMIT', 0, 16 * most)
 if #lapsed > 0 then
-  spared_until = amnesty_until(beat_ms, amnesty_ms)
+  declare_amnesty(beat_ms, amnesty_ms)
   for place = 1, #lapsed, 2 do
     if #returned >= tonumber(most) then break end
     put_back(lapsed[place], tonumber(lapsed[place + 1]))

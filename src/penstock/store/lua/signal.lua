@@ -4,7 +4,7 @@
 -- KEYS stream stream_high stream_low stream_suspects leases scheduled index events bell credits counts home job
 -- ARGV now_ms group most_signals
 -- EACH id name body
--- USES clock tally bell state leave record ready
+-- USES clock tally bell state trait leave record ready
 -- RETURNS one code a signal: 'woken', 'stored', 'ended', 'gone', 'full'
 local codes = {}
 

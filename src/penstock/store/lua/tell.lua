@@ -5,7 +5,7 @@
 --      job payload result steps
 -- ARGV now_ms group keep_ms
 -- EACH child parent status body
--- USES clock tally bell state leave record finish ready kin
+-- USES clock tally bell state leave record endings ready kin
 -- RETURNS one code a child: 'ready', 'waiting' (for others), 'ended', 'known'
 local codes = {}
 for at = FIRST, #ARGV, STRIDE do codes[#codes + 1] = tell_child(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]) end

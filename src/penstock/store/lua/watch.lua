@@ -2,7 +2,7 @@
 --
 -- KEYS job
 -- EACH id
--- USES state
+-- USES trait
 -- RETURNS one entry a job: its status, or 'gone'
 local answers = {}
 for at = FIRST, #ARGV, STRIDE do

@@ -2,7 +2,7 @@
 -- waiting → pending; the claim that admits them reads them at once.
 --
 -- KEYS home job
--- USES clock tally state lanes flow line rates parked quarantine finish
+-- USES clock tally state lanes flow line rates parked quarantine endings
 local MOST_LOOKS = 128
 
 -- Whether the key may start one more: else its turn ends until a place is freed or its rate opens.

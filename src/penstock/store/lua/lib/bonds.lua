@@ -1,7 +1,7 @@
 -- The bond between a parent and its children: how the parent ended, or that it is to tell them.
 --
 -- KEYS home job
--- USES state
+-- USES state trait
 local ENDINGS = { completed = true, failed = true, cancelled = true }
 
 local function ending_of(parent)

@@ -1,11 +1,12 @@
--- The end of a job: completed, failed or cancelled.
+-- The end of a job. What is written at every end stands here, with the most frequent one.
 -- A recorded job gets no key TTL: its retention starts when history has passed its last event.
 -- Nor does a job that a worker settles (`keep_ms` is empty): the worker's own janitor removes it. Whoever
 -- settles without a worker leaves keys that go by themselves.
 --
--- KEYS index dlq payload result steps home
+-- KEYS index payload result steps home
 -- ARGV keep_ms
--- USES clock tally state leave record letgo
+-- USES clock tally state leave record
+-- LATE letgo flow
 local INLINE_LIMIT_BYTES = 16384
 local FLOW_KEYS = { 'inputs:', 'signals:', 'live:' }
 local finished = { completed = {}, failed = {}, cancelled = {} }
@@ -30,12 +31,12 @@ end
 -- result: what failed is kept as dead letters are.
 local function retention_shift(id, state, status)
   if status == 'failed' or not has(state.traits, 't') then return 0 end
-  return flow_of(id).keep_shift or 0
+  return late().flow_of(id).keep_shift or 0
 end
 
 local function finish(id, state, status, event_id, has_result, ...)
   leave(id, state)
-  if state.traits then let_go(id, state.traits, status) end
+  if state.traits then late().let_go(id, state.traits, status) end
   if event_id then
     redis.call('HSET', job .. id, 'status', status, 'completed_at', now, 'event_id', event_id, ...)
   else
@@ -57,25 +58,4 @@ local function complete(id, state, body)
   else
     finish(id, state, 'completed', record('completed', id, state), false)
   end
-end
-
-local function fail(id, state, problem, detail)
-  local letter = redis.call('XADD', dlq, '*', 'job', id, 'error', problem, 'attempts', state.attempt,
-    'crashes', state.crashes, 'at', now, 'traceback', detail, 'snapshot', state.spec)
-  local event_id = record('failed', id, state, 'error', problem)
-  finish(id, state, 'failed', event_id, false, 'error', problem, 'letter', letter)
-end
-
-local function cancel(id, state, problem)
-  if problem then
-    return finish(id, state, 'cancelled', record('cancelled', id, state, 'error', problem), false, 'error', problem)
-  end
-  finish(id, state, 'cancelled', record('cancelled', id, state), false)
-end
-
-local EXPIRED = 'Expired: the job had not started by its expires_at'
-
--- A job is to start by its expiry; one that has started goes on.
-local function is_late(id, state)
-  return has(state.traits, 'x') and state.attempt == 0 and tonumber(flow_of(id).expires) <= now
 end

@@ -3,7 +3,7 @@
 -- the crossings, which workers carry over.
 --
 -- KEYS home job scheduled
--- USES clock tally state flow bonds ready leave letgo finish lanes
+-- USES clock tally state flow bonds ready leave letgo endings lanes
 local function end_child(child, state, parent, status, policy)
   local problem = 'ParentFailed: its parent ' .. parent .. ' ended as ' .. status
   if policy == 'fail' then

@@ -2,16 +2,21 @@
 -- Departures are gathered and written once a script.
 --
 -- KEYS leases scheduled home bell
--- USES departures parked bell
+-- USES departures bell
+-- LATE parked
 local unleased = {}
 local unscheduled = {}
 
+local function unlease(id)
+  unleased[#unleased + 1] = id
+end
+
 local function leave(id, state)
   local status = state.status
-  if status == 'waiting' or status == 'suspended' then return leave_parked(id, state) end
+  if status == 'waiting' or status == 'suspended' then return late().leave_parked(id, state) end
   if state.message_id then leave_message(state.lane, state.message_id) end
   if status == 'processing' or status == 'pending' then
-    unleased[#unleased + 1] = id
+    unlease(id)
   else
     unscheduled[#unscheduled + 1] = id
   end

@@ -3,7 +3,7 @@
 -- `lapse` leaves the job processing with a lease that has ended, so the next claim charges a crash.
 --
 -- KEYS leases job
--- USES clock tally bell state leave record finish
+-- USES clock tally bell state leave record endings
 local FREE_RELEASES = 20
 local released = 0
 local returns = {}

@@ -3,7 +3,7 @@
 -- A job whose cancellation was asked for ends here instead.
 --
 -- KEYS scheduled job home
--- USES clock tally leave record finish letgo flow
+-- USES clock tally leave record endings letgo flow
 local function wait_for(id, state, delay_ms, event, problem, ...)
   if state.cancel then return cancel(id, state) end
   leave(id, state)

@@ -23,13 +23,6 @@ local function has(traits, letter)
   return traits and traits:find(letter, 1, true) ~= nil
 end
 
-local function add_trait(id, traits, letter)
-  if has(traits, letter) then return traits end
-  traits = (traits or '') .. letter
-  redis.call('HSET', job .. id, 'traits', traits)
-  return traits
-end
-
 -- One table for all jobs of a script: a table a job would be the largest part of what Lua allocates.
 -- A state is therefore good until the next `read`.
 local state = {}

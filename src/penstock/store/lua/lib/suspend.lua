@@ -2,7 +2,7 @@
 -- A signal that came before the wait is not missed: the job is due at once.
 --
 -- KEYS home job
--- USES clock tally leave record finish letgo parked
+-- USES clock tally leave record endings letgo parked
 local function suspend(id, state, reason, delay_ms, awaited)
   if state.cancel then return cancel(id, state) end
   leave(id, state)
