@@ -277,6 +277,15 @@ async def test_a_unique_key_is_taken_up_again_if_it_is_free(scene: Scene) -> Non
         await scene.queue.dead_letters.requeue("a")
 
 
+async def test_what_is_left_of_its_unique_window_stays(scene: Scene) -> None:
+    await fail(scene, "a", unique_key="k", unique_window_seconds=60)
+    await scene.queue.dead_letters.requeue("a")
+    await scene.settle(await scene.take_one("a"))
+    assert await scene.queue.enqueue(Job(id="b", unique_key="k")) == "a"
+    scene.clock.advance(seconds=60)
+    assert await scene.queue.enqueue(Job(id="b", unique_key="k")) == "b"
+
+
 async def test_a_job_with_a_key_waits_for_its_turn(scene: Scene) -> None:
     await fail(scene, "a", concurrency_key="k", concurrency_limit=1)
     await scene.add("b", concurrency_key="k", concurrency_limit=1)
@@ -288,6 +297,17 @@ async def test_a_job_with_a_key_waits_for_its_turn(scene: Scene) -> None:
     await scene.settle(await scene.take_one("a"))
     assert await scene.counts() == {"completed": 2}
     await scene.assert_balanced()
+
+
+async def test_who_follows_it_anew_reads_past_its_first_end(scene: Scene) -> None:
+    await scene.add("a")
+    await scene.engine.watch(["a"])
+    await fail_again(scene, "a")
+    await scene.queue.dead_letters.requeue("a")
+    assert await scene.client.xrange(scene.keys.live + "a") == []
+    await scene.settle(await scene.take_one("a"))
+    (only,) = await scene.client.xrange(scene.keys.live + "a")
+    assert (only[1]["kind"], only[1]["body"]) == ("end", "completed")
 
 
 async def test_an_expiry_does_not_keep_it_from_running(scene: Scene) -> None:

@@ -15,6 +15,7 @@ from penstock.core.errors import (
     ScheduleNotFoundError,
 )
 from penstock.core.schedule import Schedule, decode_schedule, encode_schedule
+from penstock.store.timetable import Timetable
 from penstock.worker.scheduler import POLL_MS, Scheduler
 from tests.conftest import MakeQueue
 from tests.store.conftest import MakeScene
@@ -105,6 +106,19 @@ async def test_a_slot_comes_once_however_the_schedule_changes(scene: Scene) -> N
     state = await schedules.get("report")
     assert state is not None
     assert (state.last_at, state.next_at) == (at("22:14:00"), at("22:15:00"))
+
+
+async def test_a_slot_that_comes_while_a_schedule_is_put_is_not_set_back(scene: Scene) -> None:
+    await scene.queue.schedules.put(every_minute())
+    timetable, changed = Timetable(scene.engine), every_minute(payload={"n": 2})
+    page = await timetable.one("report")
+    scene.clock.advance(seconds=40)
+    await fire(scene)
+    assert await timetable._act_from("put", changed, encode_schedule(changed), page) == "again"
+    assert await timetable.keep(changed)
+    state = await scene.queue.schedules.get("report")
+    assert state is not None
+    assert state.next_at == at("22:15:00")
 
 
 async def test_who_saw_an_older_schedule_fires_nothing(scene: Scene) -> None:

@@ -9,14 +9,17 @@
 -- RETURNS one code a job: 'ok', 'gone', 'damaged' (nothing of it can be run), 'unique <holder>' (another job holds
 --         its unique key), else the status of a job that has not failed
 local codes = {}
-local FORGIVEN = { 'error', 'completed_at', 'letter', 'event_id', 'cancel', 'unrenewed', 'message_id' }
+local FORGIVEN = { 'error', 'completed_at', 'letter', 'event_id', 'cancel', 'unrenewed', 'message_id', 'awaits',
+  'reason' }
 
 local function unique_problem(id, traits)
   if not has(traits, 'u') then return nil end
-  local options = flow_of(id)
-  local holder = unique_holder(options.unique)
+  local key = flow_of(id).unique
+  local holder = unique_holder(key)
   if holder and holder ~= id then return 'unique ' .. holder end
-  hold_unique(options.unique, id, 0)
+  -- What is left of its own window stays.
+  local ends = holder and tonumber(redis.call('GET', home .. 'unique:' .. key):match(' (%d+)$')) or now
+  hold_unique(key, id, math.max(ends - now, 0))
   return nil
 end
 
