@@ -12,6 +12,7 @@ from penstock.core.errors import InvalidJobError, JobNotFoundError
 from penstock.core.outcomes import Claimed, Outcome
 from penstock.store import listener as listener_module
 from penstock.store.feed import FeedEntry
+from penstock.store.watching import Watch
 from tests.conftest import MakeProxy, MakeQueue
 from tests.harness.servers import Server
 from tests.store.scene import Scene
@@ -153,6 +154,28 @@ async def test_a_feed_goes_on_over_retries(scene: Scene) -> None:
     await _emit(scene.queue, second, 2)
     await scene.settle(second)
     assert [entry.value for entry in await _read(scene.queue.follow("a"))] == [1, 2, "completed"]
+
+
+async def test_what_is_written_between_two_looks_is_not_skipped(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.add("a")
+    claimed = await scene.take_one("a")
+    ask = Watch.status
+    asked = 0
+
+    async def status(watch: Watch, job_id: str) -> str:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            # The follower has just found its feed empty, and asks whether the job has ended.
+            await _emit(scene.queue, claimed, 1)
+            await scene.settle(claimed)
+        return await ask(watch, job_id)
+
+    monkeypatch.setattr(Watch, "status", status)
+    assert [entry.value for entry in await _read(scene.queue.follow("a"))] == [1, "completed"]
+    assert asked == 3
 
 
 async def test_what_cannot_be_followed_says_so(scene: Scene) -> None:

@@ -30,13 +30,14 @@ async def test_sums_by_name_type_key_and_hour(scene: Scene) -> None:
     await _report(scene, "b", tokens=10)
     scene.clock.advance(seconds=2 * HOUR)
     await scene.add("c", type="embed")
-    await _report(scene, "c", tokens=1)
+    await _report(scene, "c", **{"tokens": 1, "in|out": 7})
 
     usage = scene.queue.usage
-    assert await usage() == [UsageSum("cost", 0.25), UsageSum("tokens", 111)]
+    assert await usage() == [UsageSum("cost", 0.25), UsageSum("in|out", 7), UsageSum("tokens", 111)]
     assert await usage(by="type") == [
         UsageSum("cost", 0.25, type="chat"),
         UsageSum("tokens", 110, type="chat"),
+        UsageSum("in|out", 7, type="embed"),
         UsageSum("tokens", 1, type="embed"),
     ]
     assert [(row.key, row.amount) for row in await usage(by="key") if row.name == "tokens"] == [

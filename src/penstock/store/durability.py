@@ -96,7 +96,7 @@ async def _ask(connection: Any, commands: Sequence[Sequence[Any]]) -> list[Any]:
 
 @asynccontextmanager
 async def _one_connection(engine: Engine) -> AsyncIterator[Any]:
-    """A connection of nobody else's; closed when left in the middle of an answer."""
+    """A connection of nobody else's. One that fails or is left in the middle of an answer closes itself."""
     client = cast("Any", engine.client)
     if isinstance(engine.client, RedisCluster):
         await client.initialize()
@@ -109,11 +109,6 @@ async def _one_connection(engine: Engine) -> AsyncIterator[Any]:
         if node is not None:
             await connection.connect()
         yield connection
-    except (DurabilityError, ResponseError):
-        raise
-    except BaseException:
-        await connection.disconnect(nowait=True)
-        raise
     finally:
         if node is not None:
             node.release(connection)

@@ -97,9 +97,8 @@ class Usage:
 
 def _rows(fields: dict[bytes, bytes]) -> Iterator[tuple[str, str, str, float]]:
     for field, amount in fields.items():
-        # Neither a type nor a name can hold the separator, so a key may.
-        kind, _, rest = field.decode().partition(_SEPARATOR)
-        key, _, name = rest.rpartition(_SEPARATOR)
+        # Neither a type nor a key can hold the separator, so a name may.
+        kind, key, name = field.decode().split(_SEPARATOR, 2)
         yield kind, key, name, float(amount)
 
 
