@@ -14,7 +14,7 @@ from penstock.core.errors import HistoryUnavailableError
 from penstock.runs.books import RunBook
 from penstock.runs.database import Database, migrate
 from penstock.runs.embedded import EmbeddedPostgres
-from penstock.runs.history import HistoryReader
+from penstock.runs.history import HistoryReader, RunRecord
 from penstock.runs.projector import Projector
 from penstock.store.streams import RedisStreamsQueue
 from penstock.worker.janitor import Janitor
@@ -22,6 +22,7 @@ from tests.conftest import MakeQueue
 from tests.harness.faultproxy import FaultProxy
 from tests.runs.recorded import (
     FATES,
+    LARGE,
     assert_same_as_redis,
     caught_up,
     enqueue_runs,
@@ -48,6 +49,37 @@ async def test_history_says_what_redis_says(
     assert stats.facts_set_aside == 0
     assert stats.facts_written >= await redis_client.xlen(queue.engine.keys.events)
     assert 0 < stats.lag_seconds <= stats.longest_lag_seconds < 10
+
+
+async def test_a_run_that_failed_is_queued_again_with_its_edited_payload(
+    queue: RedisStreamsQueue, database: Database, history: HistoryReader
+) -> None:
+    projector = Projector.of_runs(queue, database)
+
+    async def seen(run_id: str) -> RunRecord:
+        while await projector.run_once():
+            continue
+        run = await history.get_run(run_id)
+        assert run is not None
+        return run
+
+    run_id = await queue.enqueue(run_of("plain"))
+    assert await queue.dequeue("one", 0)
+    assert await queue.fail(run_id, "no such goal")
+    failed = await seen(run_id)
+    assert (failed.status, failed.error) == ("failed", "no such goal")
+    assert failed.completed_at is not None
+    edited = {"goal": "better", "actor": "ada", "context": {"text": LARGE}}
+    await queue.dead_letters.requeue(run_id, payload=edited)
+    again = await seen(run_id)
+    assert (again.status, again.attempt, again.error, again.completed_at) == ("queued", 0, None, None)
+    assert (again.goal, again.actor, again.context) == ("better", "ada", {"text": LARGE})
+    assert again.created_at == failed.created_at
+    assert await queue.dequeue("one", 0)
+    assert await queue.complete(run_id, {"answer": 1})
+    done = await seen(run_id)
+    assert (done.status, done.attempt, done.result, done.goal) == ("completed", 1, {"answer": 1}, "better")
+    assert projector.stats.facts_set_aside == 0
 
 
 async def test_each_stage_of_a_run_is_seen(
