@@ -7,13 +7,15 @@ ask for a login of their own take ``?sentinel_username=…&sentinel_password=…
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qs, unquote
 
 import redis.sentinel
 from redis.asyncio import Redis
-from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
@@ -26,6 +28,8 @@ SCHEMES = ("redis+sentinel", "rediss+sentinel")
 DEFAULT_PORT = 26379
 # A sentinel that does not answer must not hold up the next: three of them fit into one beat.
 SENTINEL_TIMEOUT_SECONDS = 1.0
+#: How often the sentinels are asked while connections are used: for that long a former master is believed.
+LOOK_AGAIN_SECONDS = 1.0
 _OPTIONS = {"sentinel_username": "username", "sentinel_password": "password"}
 _FORM = "redis+sentinel://[user:password@]host:port,host:port/master/db"
 _HIGHEST_PORT = 65_535
@@ -95,23 +99,55 @@ def _options(query: str) -> dict[str, Any]:
 
 
 class MasterPool(SentinelConnectionPool):
-    """Connections to whichever server is the master; those to a former one are not used again."""
+    """Connections to whichever server is the master.
+
+    A master that was only cut off or frozen comes back without knowing that it is none any more, and
+    takes writes that are lost when it learns. So the sentinels are asked again while the pool is in use,
+    and the connections to a former master are closed, whatever they wait for.
+    """
 
     sentinel_manager: Sentinel
     master_address: tuple[str, int] | None
+    _believed: tuple[str, int] | None = None
+    _look_again_at = 0.0
+    _looking: asyncio.Task[None] | None = None
 
-    async def release(self, connection: AbstractConnection) -> None:
-        """Take a connection back, closed if the master has moved since it was opened."""
-        at = (getattr(connection, "host", None), getattr(connection, "port", None))
-        if self.master_address is not None and at != self.master_address:
-            await connection.disconnect(nowait=True)
-        await super().release(connection)
+    async def get_connection(self, command_name: Any = None, *keys: Any, **options: Any) -> Any:
+        """A connection to the master; asks the sentinels beside it when that was long ago."""
+        now = time.monotonic()
+        if now >= self._look_again_at and (self._looking is None or self._looking.done()):
+            self._look_again_at = now + LOOK_AGAIN_SECONDS
+            self._looking = asyncio.get_running_loop().create_task(self._look())
+        return await cast("Any", super()).get_connection()
 
     async def disconnect(self, inuse_connections: bool = True) -> None:
         """Close the connections; the sentinels' too when all are meant."""
         await super().disconnect(inuse_connections)
         if inuse_connections:
+            if self._looking is not None:
+                self._looking.cancel()
             await self.sentinel_manager.aclose()
+
+    async def _look(self) -> None:
+        with contextlib.suppress(redis.RedisError, OSError):
+            before, self._believed = self._believed, await cast("Any", self).get_master_address()
+            if before is not None and before != self._believed:
+                await super().disconnect(True)
+
+
+class _PatientMasterPool(redis.sentinel.SentinelConnectionPool):
+    """The same for a process without an event loop, which asks before it sends."""
+
+    _look_again_at = 0.0
+
+    def get_connection(self, command_name: Any = None, *keys: Any, **options: Any) -> Any:
+        now = time.monotonic()
+        if now >= self._look_again_at:
+            self._look_again_at = now + LOOK_AGAIN_SECONDS
+            # Closes the idle connections when the master has moved.
+            with contextlib.suppress(redis.RedisError, OSError):
+                cast("Any", self).get_master_address()
+        return super().get_connection()
 
 
 def open_watched(watched: Watched, options: Mapping[str, Any], most_connections: int) -> Redis:
@@ -193,7 +229,9 @@ def open_portable_watched(given: Mapping[str, Any], values: Mapping[str, Any]) -
         [tuple(node) for node in given["nodes"]],
         sentinel_kwargs=patience | {"protocol": 2, "retry": Retry(NoBackoff(), 0)},
     )
-    return manager.master_for(given["master"], ssl=given["tls"], **values)
+    return manager.master_for(
+        given["master"], connection_pool_class=_PatientMasterPool, ssl=given["tls"], **values
+    )
 
 
 def _patience() -> dict[str, Any]:

@@ -74,7 +74,7 @@ SCENARIOS = MappingProxyType(
             (faults.cut_power,), needs_own_server=True, appendfsync="everysec", pace_seconds=(2.0, 4.0)
         ),
         "sentinel": Scenario(
-            (faults.fail_over,), seconds=30.0, is_watched=True, needs_own_server=True, pace_seconds=(2.0, 4.0)
+            (faults.fail_over,), seconds=45.0, is_watched=True, needs_own_server=True, pace_seconds=(2.0, 4.0)
         ),
         "kills": Scenario(
             (faults.kill_worker,),

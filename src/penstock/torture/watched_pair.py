@@ -19,10 +19,12 @@ from penstock.torture.ports import HOST, free_port
 MASTER = "under-torture"
 SENTINELS, QUORUM = 3, 2
 #: After this much silence sentinels hold the master for dead.
-DOWN_AFTER_MS = 1000
+DOWN_AFTER_MS = 2000
 FAILOVER_TIMEOUT_MS = 10_000
 LOOK_AGAIN_SECONDS = 0.05
-WAIT_SECONDS = 40.0
+WAIT_SECONDS = 60.0
+#: Zero keeps sentinels from promoting a server that comes back and has not caught up yet.
+NEVER_PROMOTED, MAY_BE_PROMOTED = b"0", b"100"
 _SERVER = (
     'bind 127.0.0.1\nport {port}\nsave ""\nappendonly yes\nappendfsync everysec\nrepl-diskless-sync-delay 0\n'
 )
@@ -78,8 +80,9 @@ class WatchedPair(Anvil):
         await asyncio.to_thread(process.wait)
         new = await self._taken_over(old)
         await asyncio.sleep(pause_seconds)
-        self._launch(old, f"replicaof {HOST} {new}\n")
+        self._launch(old, f"replicaof {HOST} {new}\nreplica-priority {NEVER_PROMOTED.decode()}\n")
         await self._until(lambda: self._has_replica(new), "the killed master does not follow the new one")
+        await self._ask(old, "CONFIG", "SET", "replica-priority", MAY_BE_PROMOTED.decode())
         await self._until(self._is_guarded, "the sentinels do not see the replica")
 
     async def freeze(self, seconds: float) -> None:
@@ -158,13 +161,12 @@ class WatchedPair(Anvil):
     async def _is_guarded(self) -> bool:
         """Whether every sentinel sees a sound master, a sound replica and the other sentinels."""
         for port in self._sentinels:
-            masters = await self._ask(port, "SENTINEL", "MASTER", MASTER)
+            master = _facts(await self._ask(port, "SENTINEL", "MASTER", MASTER))
             replicas = await self._ask(port, "SENTINEL", "REPLICAS", MASTER)
-            if not masters or not replicas or len(replicas) != 1:
+            replica = _facts(replicas[0]) if replicas else {}
+            if replica.get(b"flags") != b"slave" or replica[b"slave-priority"] != MAY_BE_PROMOTED:
                 return False
-            if masters["flags"] != "master" or replicas[0]["flags"] != "slave":
-                return False
-            if int(masters["num-other-sentinels"]) != SENTINELS - 1:
+            if master.get(b"flags") != b"master" or master[b"num-other-sentinels"] != b"%d" % (SENTINELS - 1):
                 return False
         return True
 
@@ -184,3 +186,7 @@ class WatchedPair(Anvil):
                     await asyncio.sleep(LOOK_AGAIN_SECONDS)
         except TimeoutError:
             raise EmbeddedServerError(f"{otherwise}; the logs are in {self._directory}") from None
+
+
+def _facts(reply: Any) -> dict[bytes, bytes]:
+    return dict(zip(reply[::2], reply[1::2], strict=True)) if reply else {}
