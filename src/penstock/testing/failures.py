@@ -105,14 +105,9 @@ class _Failing:
         self._to_lose: str | None = None
 
     def pack_command(self, *args: Any) -> Any:
-        self._note(args)
+        if args[0] == "EVALSHA":
+            self._calls.append(_names_by_sha().get(args[1], ""))
         return super().pack_command(*args)  # type: ignore[misc]
-
-    def pack_commands(self, commands: Iterable[Any]) -> Any:
-        listed = list(commands)
-        for command in listed:
-            self._note(command)
-        return super().pack_commands(listed)  # type: ignore[misc]
 
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
         calls, self._calls = self._calls, []
@@ -133,10 +128,6 @@ class _Failing:
         if lost is not None:
             await self._cut(lost, "after")
         return response
-
-    def _note(self, command: Any) -> None:
-        if command and command[0] == "EVALSHA":
-            self._calls.append(_names_by_sha().get(command[1], ""))
 
     async def _cut(self, call: str, when: str) -> None:
         await self.disconnect(nowait=True)  # type: ignore[attr-defined]
