@@ -91,7 +91,8 @@ local function take_over(lapsed)
 end
 
 local function take_message(lane, message_id, id)
-  local state, problem = read(id, FOR_CLAIM)
+  local state, problem = read(id, FOR_FIRST_CLAIM)
+  if state and not state.is_new then state, problem = read(id) end
   if problem == 'corrupt' then
     late().quarantine(id, 'pending')
   elseif state and state.status == 'pending' and state.message_id == message_id then

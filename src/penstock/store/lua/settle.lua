@@ -14,6 +14,8 @@ local codes = {}
 
 local function settle_complete(id, lease, body)
   local state, problem = read(id, FOR_COMPLETION)
+  -- What history is told, and keys that are to go by themselves, need some more.
+  if state and (state.recorded or keep_ms ~= '') then state, problem = read(id, FOR_TOLD_COMPLETION) end
   if problem == 'corrupt' then late().quarantine(id, 'processing') end
   if problem then return problem end
   if state.lease ~= lease then return 'lost' end

@@ -10,12 +10,10 @@ local STATUSES = {
   retrying = true, scheduled = true, suspended = true, waiting = true,
 }
 
--- Each field asked for costs time, so hot paths ask for what they need; the rest reads as its default.
-local FOR_COMPLETION = { 'status', 'lease', 'message_id', 'lane', 'traits', 'steps', 'attempt' }
-local FOR_CLAIM = { 'status', 'lease', 'message_id', 'lane', 'traits', 'steps', 'attempt',
-  'spec', 'crashes', 'releases', 'unrenewed' }
-local FOR_ALL = { 'status', 'lease', 'message_id', 'lane', 'traits', 'steps', 'attempt',
-  'spec', 'crashes', 'releases', 'unrenewed', 'max_attempts', 'cancel', 'idle_releases' }
+-- Each field asked for costs time, so hot paths ask for the first few; the rest reads as its default.
+local FIELDS = { 'status', 'lease', 'message_id', 'lane', 'traits', 'spec', 'attempt',
+  'steps', 'crashes', 'releases', 'unrenewed', 'max_attempts', 'cancel', 'idle_releases' }
+local FOR_COMPLETION, FOR_FIRST_CLAIM, FOR_TOLD_COMPLETION = 5, 7, 8
 
 -- What few jobs have is told by letters, so that one field answers for all of it: a payload apart, c children,
 -- k key, l live feed, p parents, q put back, r recorded, s signals, t retention of its own, u unique key, x expiry.
@@ -28,19 +26,18 @@ end
 local state = {}
 
 local function read(id, asked)
-  asked = asked or FOR_ALL
-  local raw = redis.pcall('HMGET', job .. id, unpack(asked))
+  local raw = redis.pcall('HMGET', job .. id, unpack(FIELDS, 1, asked or #FIELDS))
   if raw.err then return nil, 'corrupt' end
-  local status, spec = raw[1], raw[8]
+  local status, spec = raw[1], raw[6]
   if not spec and not status then
     if redis.call('EXISTS', job .. id) == 0 then return nil, 'gone' end
     return nil, 'corrupt'
   end
   local attempt, crashes, releases = tonumber(raw[7] or 0), tonumber(raw[9] or 0), tonumber(raw[10] or 0)
-  local max_attempts, steps, idle_releases = tonumber(raw[12] or 3), tonumber(raw[6] or 0), tonumber(raw[14] or 0)
+  local max_attempts, steps, idle_releases = tonumber(raw[12] or 3), tonumber(raw[8] or 0), tonumber(raw[14] or 0)
   local ended = status == 'completed' or status == 'failed' or status == 'cancelled'
   -- What has ended is never set aside: only its status still matters.
-  local has_spec = spec or asked == FOR_COMPLETION
+  local has_spec = spec or asked == FOR_COMPLETION or asked == FOR_TOLD_COMPLETION
   local sound = ended or (has_spec and STATUSES[status] and attempt and crashes and releases and max_attempts
     and steps and idle_releases)
   if not sound then return nil, 'corrupt' end
@@ -49,6 +46,6 @@ local function read(id, asked)
   state.recorded, state.apart = has(raw[5], 'r'), has(raw[5], 'a')
   state.spec, state.crashes, state.releases, state.unrenewed = spec, crashes, releases, raw[11] == '1'
   state.max_attempts, state.cancel, state.idle_releases = max_attempts, raw[13] == '1', idle_releases
-  state.ended = ended
+  state.ended, state.is_new = ended, not raw[7]
   return state
 end
