@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from penstock import JobStatus
+from penstock import Job, JobStatus
 from penstock.core.errors import (
     InvalidNameError,
     InvalidScheduleError,
@@ -334,6 +334,35 @@ async def test_a_schedule_reads_back_as_it_was() -> None:
     assert decode_schedule(encode_schedule(schedule)) == schedule
     again = every_minute(payload={"a": 1.5, "b": [1, {"a": None}]}, zone="Europe/Berlin", metadata={"x": 1})
     assert encode_schedule(again) == encode_schedule(schedule)
+
+
+async def test_a_schedule_of_a_job_makes_jobs_like_it(scene: Scene) -> None:
+    like = Job(
+        {"to": "ada"},
+        "mail",
+        priority=-1,
+        max_attempts=9,
+        timeout_seconds=5,
+        metadata={"team": "x"},
+        queue_name="q",
+        unique_key="k",
+        idle_timeout_seconds=2,
+    )
+    schedule = Schedule.of(like, name="digest", cron="* * * * *", catch_up="all")
+    assert schedule.options == {"idle_timeout_seconds": 2, "unique_key": "k"}
+    await scene.queue.schedules.put(schedule)
+    scene.clock.advance(seconds=60)
+    await fire(scene)
+    job = await scene.queue.get_status("cron:digest:20231114T221400Z")
+    assert job is not None
+    assert (job.payload, job.type, job.priority, job.max_attempts) == ({"to": "ada"}, "mail", -1, 9)
+    assert (job.timeout_seconds, job.idle_timeout_seconds) == (5, 2)
+    assert job.metadata == {"team": "x", "schedule": "digest", "slot": "2023-11-14T22:14:00Z"}
+
+
+def test_a_job_that_cannot_come_again_is_refused() -> None:
+    with pytest.raises(InvalidScheduleError, match="'parents' is no option of a scheduled job"):
+        Schedule.of(Job(parents=["a"]), name="a", cron="* * * * *")
 
 
 @pytest.mark.parametrize(

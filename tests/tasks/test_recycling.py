@@ -186,6 +186,22 @@ async def test_tasks_of_all_queues_are_run_side_by_side(
     assert await worker.exited(40) == 0, worker.output
 
 
+async def test_schedules_that_stand_beside_tasks_are_put(
+    make_queue: MakeQueue, processes: ProcessStarter
+) -> None:
+    queue = await make_queue("pulse")
+    worker = await processes.python("-m", "penstock", "worker", "--tasks", "tests.tasks.scheduled_jobs")
+
+    async def came_twice() -> bool:
+        return (await queue.get_queue_stats())["completed"] >= 2
+
+    await until(came_twice, 40)
+    worker.terminate()
+    assert await worker.exited(40) == 0, worker.output
+    (state,) = await queue.schedules.list()
+    assert (state.schedule.name, state.schedule.type) == ("pulse", "beat")
+
+
 @pytest.mark.parametrize(
     ("words", "problem"),
     [

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from penstock.core.errors import ConfigurationError
+from penstock.core.schedule import Schedule
 from penstock.tasks.task import Task
 
 _EXPECTED = "expected package.module:name, where name is a mapping of job type to handler, or one handler"
@@ -52,6 +53,12 @@ def load_tasks(modules: Sequence[str]) -> list[Task[..., Any]]:
             raise ConfigurationError(f"{given}: there is no task in it; decorate functions with @task")
         found |= {id(task): task for task in tasks}
     return list(found.values())
+
+
+def load_schedules(modules: Sequence[str]) -> list[Schedule]:
+    """All schedules that stand in `modules`, which `load_tasks` found to be sound, each once."""
+    values = (value for name in modules for value in vars(importlib.import_module(name)).values())
+    return list({id(value): value for value in values if isinstance(value, Schedule)}.values())
 
 
 def _is_module_name(name: str) -> bool:

@@ -29,7 +29,8 @@ def worker(  # noqa: PLR0913, PLR0917 - each argument is an option
         typer.Option(
             "--tasks",
             metavar="MODULE",
-            help="Runs the tasks (@task) of a module, each on its own queue; may be given again.",
+            help="Runs the tasks (@task) of a module, each on its own queue, and puts its schedules; "
+            "may be given again.",
             show_default=False,
         ),
     ] = None,
@@ -145,14 +146,15 @@ def worker(  # noqa: PLR0913, PLR0917 - each argument is an option
 
 def _work(handlers: str | None, tasks: list[str] | None, options: WorkOptions) -> None:
     from penstock.cli.builtin import work_on_builtin_kinds
-    from penstock.cli.handlers import load_handlers, load_tasks
+    from penstock.cli.handlers import load_handlers, load_schedules, load_tasks
     from penstock.cli.working import work
 
     if handlers is None and not tasks:
         run(work_on_builtin_kinds(options))
         return
     loaded = None if handlers is None else load_handlers(handlers)
-    run(work(loaded, load_tasks(tasks or ()), options))
+    found = load_tasks(tasks or ())
+    run(work(loaded, found, options, load_schedules(tasks or ())))
 
 
 def _keep_workers(

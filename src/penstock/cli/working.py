@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.core.errors import ConfigurationError
+from penstock.core.schedule import Schedule
 from penstock.store.streams import create_redis_queue
 from penstock.tasks.task import Task
 from penstock.worker.stop_signals import StopSignals
@@ -27,8 +28,13 @@ class WorkOptions:
     max_rss_mb: float | None = None
 
 
-async def work(handlers: Any, tasks: Sequence[Task[..., Any]], options: WorkOptions) -> None:
-    """Run handlers and tasks, each task on its own queue, until a signal.
+async def work(
+    handlers: Any,
+    tasks: Sequence[Task[..., Any]],
+    options: WorkOptions,
+    schedules: Sequence[Schedule] = (),
+) -> None:
+    """Run handlers and tasks, each task on its own queue, until a signal; puts ``schedules`` at first.
 
     Raises ``ConfigurationError`` when none of the tasks is on the queue that was asked for.
     """
@@ -47,6 +53,7 @@ async def work(handlers: Any, tasks: Sequence[Task[..., Any]], options: WorkOpti
                 tasks=own_tasks,
                 max_jobs=options.max_jobs,
                 max_rss_mb=options.max_rss_mb,
+                schedules=schedules if name == first else (),
             )
             for name, (own_handlers, own_tasks) in by_queue.items()
         ]

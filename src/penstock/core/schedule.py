@@ -26,12 +26,15 @@ SCHEDULE_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 LATE_SECONDS: Final = 20
 MOST_CAUGHT_UP: Final = 1000
 _POLICIES: Final = get_args(CatchUp)
-#: What a schedule says itself, or what belongs to one job alone.
-_NOT_OPTIONS: Final = frozenset(
-    {"attempts", "completed_at", "crashes", "created_at", "current_step", "error", "expires_at", "id"}
-    | {"payload", "progress", "queue_name", "result", "started_at", "status", "trace", "type", "worker_id"}
-    | {"priority", "max_attempts", "record", "timeout_seconds", "metadata", "parents", "joins"}
+#: What a schedule says itself, and what of a job is of no meaning for the next.
+_SAID: Final = frozenset(
+    {"type", "payload", "priority", "max_attempts", "record", "timeout_seconds", "metadata", "queue_name"}
 )
+_LEFT_OUT: Final = frozenset(
+    {"id", "status", "created_at", "started_at", "completed_at", "attempts", "crashes", "error", "result"}
+    | {"worker_id", "progress", "current_step", "trace"}
+)
+_NOT_OPTIONS: Final = _SAID | _LEFT_OUT | {"parents", "joins", "on_parent_failure", "expires_at"}
 _OPTIONS: Final = frozenset(item.name for item in fields(Job)) - _NOT_OPTIONS
 _encoder = msgspec.json.Encoder(order="deterministic")
 
@@ -76,6 +79,41 @@ class Schedule:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     queue_name: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        job: Job,
+        *,
+        name: str,
+        cron: str,
+        zone: str = "UTC",
+        catch_up: CatchUp = "latest",
+        paused: bool = False,
+    ) -> Schedule:
+        """A schedule whose jobs are like ``job``: ``Schedule.of(send.job(to="ada"), name=…, cron=…)``.
+
+        So the arguments of a typed task are checked here too. The job's id, times and state count for
+        nothing. Raises as the class does, and for a job with parents or an expiry.
+        """
+        usual = Job(id=job.id, max_attempts=job.max_attempts)
+        given = {item.name for item in fields(job) if getattr(job, item.name) != getattr(usual, item.name)}
+        return cls(
+            name=name,
+            cron=cron,
+            type=job.type,
+            payload=job.payload,
+            zone=zone,
+            catch_up=catch_up,
+            paused=paused,
+            priority=job.priority,
+            max_attempts=job.max_attempts,
+            record=job.record,
+            timeout_seconds=job.timeout_seconds,
+            metadata=job.metadata,
+            options={option: getattr(job, option) for option in sorted(given - _SAID - _LEFT_OUT)},
+            queue_name=job.queue_name,
+        )
 
     def __post_init__(self) -> None:
         """Check everything that can be known to be wrong before a slot comes."""
