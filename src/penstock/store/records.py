@@ -117,6 +117,7 @@ def _from_spec(job_id: str, spec: JobSpec, queue_name: str) -> Job:
         priority=spec.priority,
         metadata=spec.metadata,
         timeout_seconds=spec.timeout_seconds,
+        idle_timeout_seconds=spec.idle_timeout_seconds,
         record=spec.record,
         queue_name=queue_name,
         partition_key=spec.partition_key,
