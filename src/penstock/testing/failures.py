@@ -114,7 +114,7 @@ class _Failing:
         refused = self.failures.take_refusal(calls)
         if refused is not None:
             await self._cut(refused, "before")
-        self._to_lose = self.failures.take_loss(calls) or self._to_lose
+        self._to_lose = self.failures.take_loss(calls)
         await super().send_packed_command(command, check_health)  # type: ignore[misc]
 
     async def read_response(self, *args: Any, **options: Any) -> Any:
@@ -123,7 +123,8 @@ class _Failing:
             response = await super().read_response(*args, **options)  # type: ignore[misc]
         except Exception:
             # Not executed (the server did not know the script yet): the call comes again.
-            self._to_lose = lost
+            if lost is not None:
+                self.failures.lose_reply_of(lost)
             raise
         if lost is not None:
             await self._cut(lost, "after")
