@@ -86,11 +86,13 @@ async def test_deliveries_end_the_same_in_any_order(database: Database, seed: in
     assert (row["created_at"].timestamp(), row["completed_at"].timestamp()) == (5.0, 9.007)
 
 
-async def test_a_released_or_deferred_attempt_is_given_back(database: Database) -> None:
-    for place, event in enumerate(["started", "released", "started", "deferred"]):
+async def test_an_attempt_that_was_not_spent_is_given_back(database: Database) -> None:
+    unspent = {"released": "queued", "deferred": "retrying", "suspended": "awaiting_approval"}
+    events = [event for name in unspent for event in ("started", name)]
+    for place, event in enumerate(events):
         await write(database, RunBook(), [Fact(f"1-{place}", event, "r1", 1, 1, {})])
         rows, _ = await whole_history(database)
-        wanted = {"started": ("running", 1), "released": ("queued", 0), "deferred": ("retrying", 0)}[event]
+        wanted = ("running", 1) if event == "started" else (unspent[event], 0)
         assert (rows["r1"]["status"], rows["r1"]["attempt"]) == wanted
 
 

@@ -15,6 +15,7 @@ from penstock.core.outcomes import Outcome
 from penstock.store import beats
 from penstock.store.dead_letters import DeadLetters
 from penstock.store.engine import Engine
+from penstock.store.forks import send_fork
 from penstock.store.keys import QueueKeys
 from penstock.store.scripts import ScriptHeader, load, parse_header, script_names
 from penstock.store.streams import RedisStreamsQueue
@@ -134,6 +135,7 @@ async def call_everything(client: Recorder) -> None:
     await Timetable(engine).fire(Firing(kept, [Job(id="a", record=True)], 60_000, 120_000))
     await DeadLetters(queue).requeue("a", payload={"n": 2})
     await DeadLetters(queue).discard("a")
+    await send_fork(engine, "old", AcceptedJob("a", b"{}", "high", True, 5, b""), [("step", "plan")])
     await Auditor(engine).mend()
 
 
@@ -280,6 +282,7 @@ async def test_values_stand_under_their_names(calls: list[tuple[str, list[str], 
         "fire": {"name": "s", "seen": 60_000, "last": 60_000, "coming": 120_000, "id": "a", "record": "1"},
         "requeue": {"id": "a", "lane": "high", "apart": b""},
         "discard": {"id": "a", "required": 2},
+        "fork": {"source": "old", "id": "a", "recorded": "1", "apart": b"", "kind": "step", "field": "plan"},
     }
     assert expected.keys() == set(script_names())
     for script, wanted in expected.items():

@@ -75,6 +75,7 @@ _STATUS_AFTER: Final[Mapping[str, JobStatus]] = {
     "started": JobStatus.PROCESSING,
     "retrying": JobStatus.RETRYING,
     "deferred": JobStatus.RETRYING,
+    "suspended": JobStatus.SUSPENDED,
     "released": JobStatus.PENDING,
     "crashed": JobStatus.PENDING,
     "promoted": JobStatus.PENDING,
@@ -84,7 +85,7 @@ _STATUS_AFTER: Final[Mapping[str, JobStatus]] = {
     "cancelled": JobStatus.CANCELLED,
 }
 #: After these the job has its attempt back, so that the next one has the same number.
-_ATTEMPT_RETURNED: Final = frozenset({"released", "deferred"})
+_ATTEMPT_RETURNED: Final = frozenset({"released", "deferred", "suspended"})
 _WHOLE: Final = 100.0
 _step_decoder = msgspec.json.Decoder(StepBody)
 

@@ -20,7 +20,7 @@ _LARGE = frozenset({"body", "result"})
 class Fact(NamedTuple):
     """One thing that happened to a recorded job.
 
-    ``event`` is ``enqueued started step progress retrying deferred released crashed promoted
+    ``event`` is ``enqueued started step progress retrying deferred suspended released crashed promoted
     completed failed cancelled requeued``; ``at_ms`` is the script's time; ``fields`` holds what belongs
     to the event: ``spec``, ``worker``, ``name`` and ``body``, ``percent`` and ``step``, ``error`` and
     ``delay_ms``, ``result`` or ``result_apart``, and ``requeues`` once a dead letter was put back. An

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -57,12 +57,24 @@ async def fork_job(
     source = await _load(engine, job_id)
     chosen = check_job_id(new_id) if new_id is not None else new_job_id()
     accepted = _accepted(engine, source, chosen, payload, {"forked_from": job_id, "from_step": from_step})
+    copies = _copies(job_id, source.steps, from_step)
+    _check(await send_fork(engine, job_id, accepted, copies), job_id, chosen)
+    return chosen
+
+
+async def send_fork(
+    engine: Engine, job_id: str, accepted: AcceptedJob, copies: Sequence[tuple[str, str]]
+) -> str:
+    """Accept a job that begins with copies of what ``job_id`` has: ``ok``, ``kept``, ``backlog`` or ``gone``.
+
+    ``copies`` are ``("step", name)`` and ``("signal", field)``.
+    """
     once = {
         "group": engine.config.consumer_group,
         "keep_ms": engine.keep_ms,
         "max_events": engine.config.max_events,
         "source": job_id,
-        "id": chosen,
+        "id": accepted.id,
         "spec": accepted.spec,
         "lane": accepted.lane,
         "recorded": "1" if accepted.record else "",
@@ -70,9 +82,8 @@ async def fork_job(
         "apart": compressed(accepted.payload, engine.config.compress_above_bytes),
         "flow": accepted.flow,
     }
-    (code,) = await engine.call("fork", once, _copies(job_id, source.steps, from_step))
-    _check(code.decode(), job_id, chosen)
-    return chosen
+    (code,) = await engine.call("fork", once, copies)
+    return str(code.decode())
 
 
 async def _load(engine: Engine, job_id: str) -> _Source:

@@ -35,7 +35,8 @@ local code = accept(id, spec, lane, 0, recorded, max_attempts, apart, flow)
 if code == 'ok' then
   read(id)
   for at = FIRST, #ARGV, STRIDE do copy(ARGV[at], ARGV[at + 1]) end
-  if copied > 0 then redis.call('HSET', job .. id, 'steps', copied) end
+  -- A claim reads the steps only of a job that has an attempt.
+  if copied > 0 then redis.call('HSET', job .. id, 'steps', copied, 'attempt', 0) end
   copy_inputs()
 end
 write_accepted()
