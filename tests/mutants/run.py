@@ -1,0 +1,109 @@
+"""Takes out each guard in turn and shows which test notices; `make mutants` runs it.
+
+Exit code 1: a mutant survived. 2: the table does not fit the code, or a killer fails without a mutant.
+"""
+
+import argparse
+import queue
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.mutants import flow, kernel, roles
+from tests.mutants.copies import Copy, Run
+from tests.mutants.mutant import Mutant
+from tests.mutants.page import table_of, write_page
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = "docs/guarantees.md"
+TABLES = {
+    "The scripts that run every job": kernel.MUTANTS,
+    "The scripts of flow control": flow.MUTANTS,
+    "The roles of a worker, and connections": roles.MUTANTS,
+}
+
+
+def misfits(root: Path, mutants: Sequence[Mutant]) -> list[str]:
+    """What is wrong with the table: guards whose text is not in their file, or is there twice."""
+    found = []
+    for mutant in mutants:
+        path = root / mutant.file
+        count = path.read_text(encoding="utf-8").count(mutant.text) if path.exists() else 0
+        if count == 0:
+            found.append(f"{mutant.guard}: its text is not in {mutant.file}: {mutant.text!r}")
+        elif count > 1:
+            found.append(f"{mutant.guard}: its text is in {mutant.file} {count} times")
+        elif mutant.text == mutant.replacement:
+            found.append(f"{mutant.guard}: its mutant changes nothing")
+    names = [(mutant.guard, mutant.change) for mutant in mutants]
+    return found + [f"{guard}: twice in the table" for guard, _ in {n for n in names if names.count(n) > 1}]
+
+
+def hunt(root: Path, mutants: Sequence[Mutant], copies: int) -> dict[Mutant, Run]:
+    """Run the killers of each mutant, in several copies side by side; one line for each as it ends."""
+    with tempfile.TemporaryDirectory(prefix="penstock-mutants-") as directory:
+        free: queue.SimpleQueue[Copy] = queue.SimpleQueue()
+        for place in range(copies):
+            free.put(Copy(root, Path(directory) / str(place)))
+        whole = free.get()
+        check = whole.run(sorted({killer for mutant in mutants for killer in mutant.killers}), stop_at_first=False)
+        free.put(whole)
+        if not check.is_good:
+            sys.exit(_say(2, f"killers fail without a mutant: {', '.join(check.failed)}\n{check.tail}"))
+
+        def kill(mutant: Mutant) -> Run:
+            copy = free.get()
+            try:
+                run = copy.run_mutated(mutant)
+            finally:
+                free.put(copy)
+            state = "SURVIVED" if run.is_good else "killed by " + _killer_of(run)
+            print(f"{mutant.guard} | {mutant.change} | {state}", flush=True)
+            return run
+
+        with ThreadPoolExecutor(copies) as pool:
+            return dict(zip(mutants, pool.map(kill, mutants), strict=True))
+
+
+def _killer_of(run: Run) -> str:
+    """The name of the first test that failed, without its parameters."""
+    if not run.failed:
+        return "(the tests could not be run)"
+    return run.failed[0].partition("[")[0].removeprefix("tests/")
+
+
+def _say(code: int, text: str) -> int:
+    print(text, file=sys.stderr)
+    return code
+
+
+def main() -> int:
+    """Run all mutants, or those whose guard contains one of the words given."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("words", nargs="*", help="only guards that contain one of these")
+    parser.add_argument("--copies", type=int, default=2, help="how many run side by side")
+    given = parser.parse_args()
+    every = [mutant for mutants in TABLES.values() for mutant in mutants]
+    if problems := misfits(ROOT, every):
+        return _say(2, "\n".join(problems))
+    chosen = [m for m in every if not given.words or any(word in m.guard for word in given.words)]
+    runs = hunt(ROOT, chosen, given.copies)
+    survivors = [mutant for mutant, run in runs.items() if run.is_good]
+    unsure = [mutant for mutant, run in runs.items() if not run.is_good and not run.failed]
+    print(f"{len(runs)} mutants, {len(survivors)} survived")
+    if unsure:
+        return _say(2, "tests could not be run for: " + "; ".join(mutant.guard for mutant in unsure))
+    if survivors:
+        return _say(1, "survived: " + "; ".join(mutant.guard for mutant in survivors))
+    if len(chosen) == len(every):
+        killer_of = {mutant: f"`{_killer_of(run)}`" for mutant, run in runs.items()}
+        lines = [line for title, table in TABLES.items() for line in table_of(title, table, killer_of)]
+        write_page(ROOT / PAGE, lines)
+        print(f"the table is in {PAGE}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
