@@ -187,6 +187,22 @@ async def test_what_cannot_be_followed_says_so(scene: Scene) -> None:
             await _read(scene.queue.follow("a", after=after))
 
 
+@pytest.mark.parametrize(
+    ("damage", "end"), [({"attempt": "not a number"}, "failed"), ({"traits": ""}, "completed")]
+)
+async def test_a_damaged_job_ends_its_feed_too(scene: Scene, damage: dict[str, str], end: str) -> None:
+    await scene.add("a")
+    claimed = await scene.take_one("a")
+    await _emit(scene.queue, claimed, 1)
+    await scene.client.hset(scene.keys.job + "a", mapping=damage)
+    await scene.settle(claimed)
+    entries = await _read(scene.queue.follow("a"))
+    assert [(entry.kind, entry.value) for entry in entries] == [("emit", 1), ("end", end)]
+    assert await _read(scene.queue.follow("a")) == entries
+    assert await _read(scene.queue.follow("a", after=entries[0].id)) == entries[1:]
+    assert await _read(scene.queue.follow("a", after=entries[1].id)) == []
+
+
 async def test_a_job_that_goes_away_ends_its_feed_with_an_error(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,24 +74,30 @@ async def _tail(watch: Watch, job_id: str, place: str) -> list[Entry] | None:
     job = await watch.job(job_id)
     if job is None:
         raise not_found(job_id)
-    if await watch.page(job_id, "0"):
+    last = await watch.last(job_id)
+    if last is not None and last.kind == "end":
         # The place is behind the entry that says so.
         return None
-    end = _end_without_feed(job)
-    return None if _is_behind(place, end.id) else [end]
+    end = _end_untold(job, last)
+    return None if _numbers(place) >= _numbers(end.id) else [end]
 
 
-def _end_without_feed(job: Job) -> Entry:
-    """The end of a job that had no feed, since nobody watched it and it emitted nothing."""
+def _end_untold(job: Job, last: Entry | None) -> Entry:
+    """The end of a job whose feed does not tell it.
+
+    Nobody watched it and it emitted nothing, or it was set aside as damaged.
+    """
     at_ms = round((job.completed_at or 0) * 1000)
-    return Entry(f"{at_ms}-0", "end", at_ms, job.status.value.encode())
+    place = (at_ms, 0)
+    if last is not None:
+        last_ms, last_number = _numbers(last.id)
+        place = (last_ms, last_number + 1)
+    return Entry(f"{place[0]}-{place[1]}", "end", at_ms, job.status.value.encode())
 
 
-def _is_behind(place: str, end: str) -> bool:
-    def numbers(entry_id: str) -> tuple[int, ...]:
-        return tuple(int(part) for part in entry_id.split("-"))
-
-    return numbers(place) >= numbers(end)
+def _numbers(entry_id: str) -> tuple[int, int]:
+    milliseconds, _, number = entry_id.partition("-")
+    return int(milliseconds), int(number or 0)
 
 
 def _read(entry: Entry) -> FeedEntry:

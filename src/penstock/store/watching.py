@@ -87,6 +87,12 @@ class Watch:
         """The next entries of its live feed, at most 200."""
         return await self._pages.ask(Reading(job_id, after))
 
+    async def last(self, job_id: str) -> Entry | None:
+        """The last entry of its live feed."""
+        with translated(self._engine.where):
+            found = await cast("Any", self._engine.client.xrevrange(self._engine.keys.live + job_id, count=1))
+        return _entry(*found[0]) if found else None
+
     async def stop(self) -> None:
         """Stop listening, and wait for the looks that are on their way."""
         await self.listener.stop()
