@@ -312,7 +312,7 @@ async def test_one_that_cannot_be_read_holds_up_no_other(
     assert await scheduler.fire_due() == POLL_MS
     assert await made(scene) == ["221400"]
     assert len([record for record in caplog.records if "makes no jobs" in record.message]) == 2
-    with pytest.raises(NewerFormatError, match="upgrade this worker"):
+    with pytest.raises(NewerFormatError, match=r"schedule newer: .* upgrade this worker"):
         await scene.queue.schedules.get("newer")
     # Put anew, it is whole again.
     assert await scene.queue.schedules.put(every_minute(name="damaged"))

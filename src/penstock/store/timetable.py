@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from penstock.core.acceptance import accept
+from penstock.core.errors import InvalidScheduleError, NewerFormatError
 from penstock.core.job import Job
 from penstock.core.schedule import Schedule, ScheduleState, decode_schedule, encode_schedule
 from penstock.store.engine import BATCH, Engine
@@ -25,10 +26,16 @@ class Kept(NamedTuple):
     last_ms: int | None
     paused: bool
 
+    def schedule(self) -> Schedule:
+        """What is kept; raises ``InvalidScheduleError`` or ``NewerFormatError`` if it cannot be read."""
+        try:
+            return decode_schedule(self.body)
+        except (InvalidScheduleError, NewerFormatError) as error:
+            raise type(error)(f"schedule {self.name}: {error}; put it anew or remove it") from None
+
     def state(self) -> ScheduleState:
-        """What a caller is shown; raises what ``decode_schedule`` does for one that cannot be read."""
-        schedule = decode_schedule(self.body)
-        return ScheduleState(schedule, self.paused, _seconds(self.slot_ms), _seconds(self.last_ms))
+        """What a caller is shown; raises as ``schedule`` does."""
+        return ScheduleState(self.schedule(), self.paused, _seconds(self.slot_ms), _seconds(self.last_ms))
 
 
 class Page(NamedTuple):
@@ -90,7 +97,7 @@ class Timetable:
             page = await self.one(name)
             if not page.kept:
                 return False
-            code = await self._act_from("resume", decode_schedule(page.kept[0].body), b"", page)
+            code = await self._act_from("resume", page.kept[0].schedule(), b"", page)
             if code != "again":
                 return code == "ok"
 

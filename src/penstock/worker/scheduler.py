@@ -10,7 +10,6 @@ from penstock.core.errors import InvalidJobError, InvalidScheduleError, Penstock
 from penstock.core.schedule import (
     Schedule,
     by_name,
-    decode_schedule,
     due_slots,
     job_at,
     newest_slot,
@@ -95,7 +94,7 @@ class Scheduler:
     async def _fire(self, kept: Kept, now: int) -> Fired | None:
         fired = None
         try:
-            schedule = decode_schedule(kept.body)
+            schedule = kept.schedule()
             for firing in firings(schedule, kept, now):
                 fired = await self._timetable.fire(firing)
                 _note(schedule, fired)
@@ -104,7 +103,7 @@ class Scheduler:
         except (InvalidScheduleError, InvalidJobError) as error:
             if kept.body not in self._unreadable:
                 self._unreadable.add(kept.body)
-                logger.error("scheduler: schedule %s makes no jobs: %s", kept.name, error)
+                logger.error("scheduler: %s makes no jobs: %s", kept.name, error)
             return None
         return fired
 
