@@ -48,7 +48,9 @@ def hunt(root: Path, mutants: Sequence[Mutant], copies: int) -> dict[Mutant, Run
         for place in range(copies):
             free.put(Copy(root, Path(directory) / str(place)))
         whole = free.get()
-        check = whole.run(sorted({killer for mutant in mutants for killer in mutant.killers}), stop_at_first=False)
+        check = whole.run(
+            sorted({killer for mutant in mutants for killer in mutant.killers}), stop_at_first=False
+        )
         free.put(whole)
         if not check.is_good:
             sys.exit(_say(2, f"killers fail without a mutant: {', '.join(check.failed)}\n{check.tail}"))
@@ -60,7 +62,7 @@ def hunt(root: Path, mutants: Sequence[Mutant], copies: int) -> dict[Mutant, Run
             finally:
                 free.put(copy)
             state = "SURVIVED" if run.is_good else "killed by " + _killer_of(run)
-            print(f"{mutant.guard} | {mutant.change} | {state}", flush=True)
+            _tell(f"{mutant.guard} | {mutant.change} | {state}")
             return run
 
         with ThreadPoolExecutor(copies) as pool:
@@ -74,8 +76,13 @@ def _killer_of(run: Run) -> str:
     return run.failed[0].partition("[")[0].removeprefix("tests/")
 
 
+def _tell(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def _say(code: int, text: str) -> int:
-    print(text, file=sys.stderr)
+    sys.stderr.write(text + "\n")
     return code
 
 
@@ -92,7 +99,7 @@ def main() -> int:
     runs = hunt(ROOT, chosen, given.copies)
     survivors = [mutant for mutant, run in runs.items() if run.is_good]
     unsure = [mutant for mutant, run in runs.items() if not run.is_good and not run.failed]
-    print(f"{len(runs)} mutants, {len(survivors)} survived")
+    _tell(f"{len(runs)} mutants, {len(survivors)} survived")
     if unsure:
         return _say(2, "tests could not be run for: " + "; ".join(mutant.guard for mutant in unsure))
     if survivors:
@@ -101,7 +108,7 @@ def main() -> int:
         killer_of = {mutant: f"`{_killer_of(run)}`" for mutant, run in runs.items()}
         lines = [line for title, table in TABLES.items() for line in table_of(title, table, killer_of)]
         write_page(ROOT / PAGE, lines)
-        print(f"the table is in {PAGE}")
+        _tell(f"the table is in {PAGE}")
     return 0
 
 

@@ -104,7 +104,7 @@ class OwnAnvil(Anvil):
         )
         os.kill(self._embedded.pid, signal.SIGKILL)
         await asyncio.sleep(pause_seconds)
-        while not self._embedded.has_ended():
+        while not self._embedded.has_ended():  # noqa: ASYNC110 - another process, which tells nobody
             await asyncio.sleep(SAMPLE_SECONDS)
         if lost_seconds and cut_to is not None:
             os.truncate(file, cut_to)

@@ -150,8 +150,8 @@ class _Million:
             if now > then * (1 + RSS_SHARE):
                 violations.append(f"a worker grew from {then} to {now} bytes")
         notes = [
-            f"{self._count / took:.0f} jobs/s; server memory {before / 1e6:.2f} MB before, {filled / 1e6:.1f} MB "
-            f"with all jobs kept, {after / 1e6:.2f} MB after the retention",
+            f"{self._count / took:.0f} jobs/s; server memory {before / 1e6:.2f} MB before, "
+            f"{filled / 1e6:.1f} MB with all jobs kept, {after / 1e6:.2f} MB after the retention",
             f"workers' RSS at {WARM_SHARE:.0%}: {_in_mb(warm)}; at the end: {_in_mb(last)}",
         ]
         return Verdict(figures, violations, notes)

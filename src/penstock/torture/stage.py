@@ -181,12 +181,12 @@ class _Run:
 
     async def _wait(self, seconds: float, is_over: Callable[[], Awaitable[bool]]) -> None:
         until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0 and not await is_over():
+        while (left := until - time.monotonic()) > 0 and not await is_over():  # noqa: ASYNC110 - asks the server
             await asyncio.sleep(min(left, LOOK_AGAIN_SECONDS))
 
     async def _drain(self) -> None:
         deadline = time.monotonic() + DRAIN_SECONDS
-        while time.monotonic() < deadline and not await self._is_drained():
+        while time.monotonic() < deadline and not await self._is_drained():  # noqa: ASYNC110 - asks the server
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     async def _is_drained(self) -> bool:

@@ -182,7 +182,7 @@ class WatchedPair(Anvil):
     async def _until(self, holds: Callable[[], Awaitable[bool]], otherwise: str) -> None:
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                while not await holds():
+                while not await holds():  # noqa: ASYNC110 - asks other processes
                     await asyncio.sleep(LOOK_AGAIN_SECONDS)
         except TimeoutError:
             raise EmbeddedServerError(f"{otherwise}; the logs are in {self._directory}") from None
