@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import redis
 from redis.asyncio import ConnectionPool, Redis, RedisCluster
@@ -14,6 +12,7 @@ from redis.backoff import NoBackoff
 
 from penstock.core.errors import (
     ConfigurationError,
+    PenstockError,
     QueueUnavailableError,
     StoreError,
     UnsafeServerError,
@@ -182,27 +181,40 @@ _AWAY = (
     redis.exceptions.RedisClusterException,
     OSError,
 )
+_LIBRARY = (*_AWAY, redis.exceptions.RedisError)
 
 
-@contextmanager
-def translated(where: str) -> Iterator[None]:
+class translated:  # noqa: N801 - read as a verb; as a generator it would cost each call more
     """Turn the client library's errors into ours: wait and try again, or not."""
-    try:
-        yield
-    except _AWAY as error:
-        if isinstance(error, redis.exceptions.AuthenticationError):
-            raise ConfigurationError(
-                f"{where} refused the login: {error}; check user and password"
-            ) from error
-        raise QueueUnavailableError(
+
+    __slots__ = ("_where",)
+
+    def __init__(self, where: str) -> None:
+        """``where`` is how messages call the server."""
+        self._where = where
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> Literal[False]:
+        """Raise ours in place of the library's."""
+        if isinstance(error, _LIBRARY) and not isinstance(error, PenstockError):
+            raise _ours(self._where, error) from error
+        return False
+
+
+def _ours(where: str, error: Exception) -> Exception:
+    if isinstance(error, redis.exceptions.AuthenticationError):
+        return ConfigurationError(f"{where} refused the login: {error}; check user and password")
+    if isinstance(error, _AWAY):
+        return QueueUnavailableError(
             f"{where} did not answer ({_reason(error)}); is the server running and reachable?"
-        ) from error
-    except redis.exceptions.RedisError as error:
-        if means_wait(str(error)) or means_wait(_code_of(error)):
-            raise QueueUnavailableError(f"{where} cannot take this command now: {error}") from error
-        if "NOAUTH" in str(error) or "Authentication required" in str(error):
-            raise ConfigurationError(f"{where} asks for a password: put it into the Redis URL") from error
-        raise StoreError(f"{where} refused a command: {error}") from error
+        )
+    if means_wait(str(error)) or means_wait(_code_of(error)):
+        return QueueUnavailableError(f"{where} cannot take this command now: {error}")
+    if "NOAUTH" in str(error) or "Authentication required" in str(error):
+        return ConfigurationError(f"{where} asks for a password: put it into the Redis URL")
+    return StoreError(f"{where} refused a command: {error}")
 
 
 def _reason(error: Exception) -> str:

@@ -7,6 +7,7 @@ a job, in the order asked.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from redis.asyncio import RedisCluster
@@ -69,20 +70,20 @@ class Engine(FlowCalls):
 
     async def enqueue(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> list[str]:
         """Accept jobs, after one delay or each after its own: ``ok``, ``kept`` or ``backlog`` for each."""
-        return texts(await self._call("enqueue", self._acceptance(), self._entries(jobs, delay_ms)))
+        return texts(await self._call("enqueue", self._acceptance, self._entries(jobs, delay_ms)))
 
     async def enqueue_children(
         self, parent_id: str, lease: str, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0
     ) -> list[str]:
         """Accept jobs that a running job makes, under its lease: codes as ``enqueue``, or ``lost``."""
-        once = self._acceptance() | {"parent": parent_id, "lease": lease}
+        once = self._acceptance | {"parent": parent_id, "lease": lease}
         return texts(await self._call("enqueue_children", once, self._entries(jobs, delay_ms)))
 
     def enqueue_call(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> ScriptCall:
         """The command that ``enqueue`` sends, for a caller with a connection of its own."""
         known = self._registered.get("enqueue") or self._register("enqueue")
         send, script, keys = known
-        once = self._acceptance() | self._time(script)
+        once = self._acceptance | self._time(script)
         arguments = script.arguments(once, self._entries(jobs, delay_ms))
         return ScriptCall(script.source, ["EVALSHA", send.sha, len(keys), *keys, *arguments])
 
@@ -106,7 +107,7 @@ class Engine(FlowCalls):
         if len(batches) == 1:
             return await self.enqueue(*batches[0])
         send, script, keys = self._registered["enqueue"]
-        once = self._acceptance() | self._time(script)
+        once = self._acceptance | self._time(script)
         pipe = cast("Any", self.client.pipeline(transaction=False))
         for batch in batches:
             pipe.evalsha(send.sha, len(keys), *keys, *script.arguments(once, self._entries(*batch)))
@@ -244,6 +245,7 @@ class Engine(FlowCalls):
     def _entries(self, jobs: Sequence[AcceptedJob], delay_ms: Delay) -> list[Sequence[Any]]:
         return entries(jobs, delay_ms, self.config.compress_above_bytes)
 
+    @cached_property
     def _acceptance(self) -> dict[str, Any]:
         return {
             "group": self.config.consumer_group,

@@ -52,9 +52,10 @@ class Script:
 
     def arguments(self, once: dict[str, Any], each: Iterable[Sequence[Any]] = ()) -> list[Any]:
         """ARGV in the order of the header; ``once`` must name exactly what the header names."""
-        if once.keys() != set(self.header.argv):
-            raise TypeError(f"{self.header.name} takes {self.header.argv}, got {tuple(once)}")
-        values = [once[name] for name in self.header.argv]
+        argv = self.header.argv
+        if len(once) != len(argv) or not all(map(once.__contains__, argv)):
+            raise TypeError(f"{self.header.name} takes {argv}, got {tuple(once)}")
+        values = [once[name] for name in argv]
         for entry in each:
             values.extend(entry)
         return values
