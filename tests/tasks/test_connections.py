@@ -204,3 +204,27 @@ async def test_a_program_that_forks_and_ends_leaves_no_warning(processes: Proces
     assert await process.exited(60) == 0, process.output
     assert process.stdout == ["ended well"]
     assert process.stderr == []
+
+
+AT_EXIT = """
+import atexit, threading
+from penstock import task
+
+@task
+def work() -> None: ...
+
+def bridges():
+    return [thread.name for thread in threading.enumerate() if thread.name == "penstock-bridge"]
+
+# What is registered first runs last.
+atexit.register(lambda: print("at the end:", bridges()))
+work.enqueue_sync()
+print("before:", bridges())
+"""
+
+
+async def test_the_thread_that_answers_ends_with_the_program(processes: ProcessStarter) -> None:
+    process = await processes.python("-W", "error", "-X", "dev", "-c", AT_EXIT)
+    assert await process.exited(60) == 0, process.output
+    assert process.stdout == ["before: ['penstock-bridge']", "at the end: []"]
+    assert process.stderr == []

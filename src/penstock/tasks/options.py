@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeAlias, TypedDict
 from penstock.core.errors import ConfigurationError, TaskArgumentError
 from penstock.core.job import Job
 
-#: A template over the arguments, ``"user:{user_id}"``, or a function of them by name.
+#: A template over the arguments, ``"user:{user_id}"``, or a function of them by name; ``None`` is no key.
 Key: TypeAlias = "str | Callable[[Mapping[str, Any]], str | None]"
 
 
@@ -52,7 +52,12 @@ class CallOptions(TaskOptions, total=False):
     trace: dict[str, str]
 
 
-_KEYS: Final = ("concurrency_key", "rate_key", "unique_key")
+#: Keys that are made from the arguments, and the options that mean nothing without them.
+_KEYS: Final = {
+    "concurrency_key": ("concurrency_limit",),
+    "rate_key": ("rate_units",),
+    "unique_key": ("unique_policy", "unique_window_seconds"),
+}
 _WHEN: Final = ("delay_seconds", "run_at", "durable")
 _RENAMED: Final = {"queue": "queue_name", "job_id": "id"}
 
@@ -103,6 +108,11 @@ def make_job(
             continue
         field = _RENAMED.get(option, option)
         values[field] = _key(name, option, value, arguments) if option in _KEYS else value
+    for option, dependents in _KEYS.items():
+        if values.get(option, "") is None:
+            # This call has no such key, as its function said.
+            for dependent in dependents:
+                values.pop(dependent, None)
     return Job(payload=payload, type=name, **values)
 
 
