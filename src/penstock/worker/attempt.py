@@ -82,10 +82,10 @@ async def _perform(
         if context.suspension is None:
             raise
         result = None
-    if (suspension := context.suspension) is not None:
+    if context.waits is not None and (parked := context.waits.raised) is not None:
         # However the handler came out, also with a result or an error: its job was parked before.
         lost = holding.stopping == "lost"
-        return None if lost else suspension.outcome(claimed, room.reporter.now_seconds())
+        return None if lost else parked.outcome(claimed, room.reporter.now_seconds())
     if holding.stopping == "cancel" and context.has_seen_cancellation:
         return Outcome(claimed.id, claimed.lease, "cancel")
     return Outcome(claimed.id, claimed.lease, "complete", b"" if result is None else encode_result(result))

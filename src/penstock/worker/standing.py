@@ -39,10 +39,10 @@ class Standing:
         "_spec",
         "_threads",
         "_waiting",
-        "_waits",
         "_worker_id",
         "has_seen_cancellation",
         "payload",
+        "waits",
         "watchdog",
     )
 
@@ -69,7 +69,7 @@ class Standing:
         # Made when first needed: most handlers need none of them.
         self._job: Job | None = None
         self._book: StepBook | None = None
-        self._waits: Waits | None = None
+        self.waits: Waits | None = None
         self._children: Children | None = None
         self._waiting: set[concurrent.futures.Future[Any]] | None = None
 
@@ -130,15 +130,15 @@ class Standing:
     @property
     def suspension(self) -> Suspension | None:
         """What the handler was ended by, if it was suspended."""
-        return None if self._waits is None else self._waits.raised
+        return None if self.waits is None else self.waits.raised
 
     def _begin(self) -> None:
         """What every call does first."""
         if self.watchdog is not None:
             self.watchdog.sign_of_life()
-        if self._waits is not None and self._waits.raised is not None:
+        if self.waits is not None and self.waits.raised is not None:
             # Code that went on regardless must not act for a job that is parked.
-            raise self._waits.raised
+            raise self.waits.raised
         if self._holding.stopping == "timeout" and self._holding.in_thread:
             raise asyncio.CancelledError
 
@@ -160,9 +160,9 @@ class Standing:
         return self._book
 
     def _waiter(self) -> Waits:
-        if self._waits is None:
-            self._waits = Waits(self.id, self._reporter, self._steps())
-        return self._waits
+        if self.waits is None:
+            self.waits = Waits(self.id, self._reporter, self._steps())
+        return self.waits
 
     def _sign_of_life(self, lasting_seconds: float) -> None:
         if self.watchdog is not None:
