@@ -9,6 +9,7 @@ import pytest
 
 from penstock import Job
 from penstock.core.outcomes import Claimed, Outcome
+from penstock.core.schedule import Schedule
 from tests.store.conftest import MakeScene
 from tests.store.scene import LEFT, PASSING, Scene
 
@@ -93,6 +94,33 @@ async def test_after_a_thousand_jobs_only_a_short_list_is_left(make_scene: MakeS
     await scene.assert_balanced()
 
 
+async def use_flow_control(scene: Scene) -> None:
+    """Leave each key of flow control behind, in the middle of its use."""
+    now = (scene.clock.script_time_ms() or 0) / 1000
+    await scene.settle_all((await scene.claim()).jobs)
+    await scene.limits.set("k", concurrency=1, jobs=5, units=100)
+    await scene.add("k1", "k2", concurrency_key="k", rate_key="k", rate_units=5, unique_key="u")
+    await scene.add("k3", concurrency_key="k", rate_key="k", expires_at=now + 60)
+    running = await scene.take_one("k1")
+    await scene.engine.emit([("k1", running.lease, "emit", b"1")])
+    await scene.engine.report_usage([("k1", running.lease, "default", "units", 5)])
+    await scene.engine.signal("k1", "go", b"1")
+    await scene.add("free", concurrency_key="other")
+    await scene.limits.pause("k", 60)
+    await scene.add("parent", "abroad", "slow")
+    await scene.add("child", parents=["parent", "slow"])
+    await scene.engine.link([("abroad", "elsewhere/child")])
+    await scene.engine.cancel(["abroad"])
+    await scene.engine.promote()
+    claimed = {job.id: job for job in (await scene.claim()).jobs}
+    await scene.settle(claimed["parent"])
+    await scene.engine.promote()
+    await scene.add("free2", concurrency_key="other")
+    await scene.settle(claimed["slow"])
+    await scene.queue.schedules.put(Schedule(name="nightly", cron="0 3 * * *", type="t"))
+    await scene.engine.pause()
+
+
 async def test_the_described_types_are_the_real_ones(scene: Scene) -> None:
     rows = re.findall(r"^\| `([^`]+)` \| (\w+) \|", DOCUMENT.read_text("utf-8"), re.MULTILINE)
     kinds = {key.split("<")[0]: kind for key, kind in rows}
@@ -101,6 +129,7 @@ async def test_the_described_types_are_the_real_ones(scene: Scene) -> None:
     await scene.add("running", "waiting")
     await scene.claim(1)
     await scene.add("later", delay_seconds=9)
+    await use_flow_control(scene)
     beginnings = sorted(kinds, key=len, reverse=True)
     seen = set()
     for key in await scene.client.keys("*"):
@@ -109,7 +138,8 @@ async def test_the_described_types_are_the_real_ones(scene: Scene) -> None:
         )
         assert await scene.client.type(key) == kinds[known], key
         seen.add(known)
-    assert set(kinds) - seen <= {"penstock:{q}:scratch", "penstock:{q}:stream:suspects"}
+    never_made = {f"penstock:{{q}}:{end}" for end in ("", "calls", "scratch")}
+    assert set(kinds) - seen <= {*never_made, "penstock:{q}:stream:suspects"}
 
 
 async def test_a_finished_job_is_kept_for_its_time_to_the_millisecond(scene: Scene) -> None:
