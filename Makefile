@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-# Passed on to the command behind demo, test, test-slow, torture and bench: make demo ARGS=--json
+# Passed on to the command behind demo, test, test-slow, torture, mutants and bench: make demo ARGS=--json
 ARGS ?=
 # The interpreter for a new environment; found by scripts/setup.sh when empty.
 PYTHON ?=
@@ -12,7 +12,7 @@ PYTHON ?=
 TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check torture bench pins
+.PHONY: help setup demo test test-slow check torture mutants bench pins
 
 help: ## Print this list
 	@echo "Penstock: durable jobs on Redis Streams. Targets:"
@@ -40,9 +40,12 @@ check: $(STAMP) ## Lint, check the format, the types and the direction of import
 	@$(BIN)/python -m mypy
 	@$(BIN)/lint-imports --no-logo
 
-torture: $(STAMP) ## Kill, stop and starve workers at random and audit what is left
+torture: $(STAMP) ## Strike workers, servers, network and clock at random and audit what is left
 	@$(BIN)/python -m pytest -m torture --timeout 7200 tests/torture
 	@$(BIN)/python -m penstock torture $(ARGS)
+
+mutants: $(STAMP) ## Take out each guard in a copy and show which test notices
+	@$(BIN)/python -m tests.mutants.run $(ARGS)
 
 bench: $(STAMP) ## Measure Penstock beside bare redis-py
 	@$(BIN)/python -m penstock bench $(ARGS)

@@ -1,0 +1,82 @@
+"""Guards that no story of a job meets by itself: what is refused after the end, and how suspects wait."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from penstock import Job
+from penstock.core.acceptance import accept
+from penstock.core.outcomes import Claimed
+from tests.store.scene import Scene
+
+pytestmark = pytest.mark.usefixtures("server")
+
+Write = Callable[[Scene, Claimed], Awaitable[list[str]]]
+
+
+async def a_step(scene: Scene, held: Claimed) -> list[str]:
+    return await scene.engine.store_steps([(held.id, held.lease, "late", b"{}")])
+
+
+async def progress(scene: Scene, held: Claimed) -> list[str]:
+    return await scene.engine.note_progress([(held.id, held.lease, 50, "late")])
+
+
+async def a_child(scene: Scene, held: Claimed) -> list[str]:
+    return await scene.engine.enqueue_children(held.id, held.lease, [accept(Job(id="late"), 0, {})])
+
+
+async def an_event(scene: Scene, held: Claimed) -> list[str]:
+    return await scene.engine.emit([(held.id, held.lease, "emit", b"{}")])
+
+
+async def usage(scene: Scene, held: Claimed) -> list[str]:
+    return await scene.engine.report_usage([(held.id, held.lease, "default", "tokens", 5)])
+
+
+WRITES = [a_step, progress, a_child, an_event, usage]
+
+
+@pytest.mark.parametrize("write", WRITES)
+async def test_a_settled_attempt_writes_nothing_more(scene: Scene, write: Write) -> None:
+    await scene.add("a")
+    held = await scene.take_one("a")
+    await scene.settle(held)
+    assert await write(scene, held) == ["lost"]
+    assert await scene.status("late") is None
+    assert await scene.client.exists(scene.keys.steps + "a", scene.keys.live + "a") == 0
+
+
+@pytest.mark.parametrize("write", WRITES)
+async def test_a_lost_lease_writes_nothing(scene: Scene, write: Write) -> None:
+    await scene.add("a")
+    held = await scene.take_one("a")
+    await scene.die()
+    again = await scene.take_one("a", "x:1")
+    assert await write(scene, held) == ["lost"]
+    assert (await write(scene, again))[0] in ("ok", "kept")
+
+
+async def test_a_suspect_keeps_its_place_while_nobody_has_a_seat(scene: Scene) -> None:
+    await scene.add("a", max_attempts=9)
+    for consumer in ("x:1", "y:1"):
+        await scene.take_one("a", consumer)
+        await scene.die()
+    assert (await scene.claim(seats=0)).jobs == []
+    place = await scene.field("a", "message_id")
+    await scene.client.delete(scene.keys.bell)
+    assert (await scene.claim(seats=0)).jobs == []
+    assert await scene.field("a", "message_id") == place
+    # Whoever has no seat must not be woken to find that out again and again.
+    assert await scene.client.exists(scene.keys.bell) == 0
+
+
+async def test_a_suspect_that_was_retried_waits_on_the_suspects_lane(scene: Scene) -> None:
+    await scene.add("a", max_attempts=9)
+    for consumer in ("x:1", "y:1"):
+        await scene.take_one("a", consumer)
+        await scene.die()
+    await scene.settle(await scene.take_one("a"), "retry", "again", 0)
+    await scene.engine.promote()
+    assert await scene.client.xlen(scene.keys.stream_suspects) == 1
+    assert await scene.client.xlen(scene.keys.stream) == 0
