@@ -34,7 +34,7 @@ end
 
 local function give_up_on(id)
   local state, problem = read(id)
-  if problem or state.ended or state.status == 'processing' or state.attempt > 0 then return end
+  if problem or state.ended or has_started(state) then return end
   cancel(id, state, EXPIRED)
 end
 

@@ -18,7 +18,12 @@ end
 
 local EXPIRED = 'Expired: the job had not started by its expires_at'
 
--- A job is to start by its expiry; one that has started goes on.
+-- Each claim adds one to the sum: what is not charged as an attempt is counted as a release.
+local function has_started(state)
+  return state.attempt + state.releases > 0
+end
+
+-- A job is to start by its expiry; one that has started goes on, whatever it waits for by then.
 local function is_late(id, state)
-  return has(state.traits, 'x') and state.attempt == 0 and tonumber(flow_of(id).expires) <= now
+  return has(state.traits, 'x') and not has_started(state) and tonumber(flow_of(id).expires) <= now
 end
