@@ -1,5 +1,6 @@
 """A year of slots, held against a plain reading of the rule: every minute of the year is looked at."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -97,6 +98,21 @@ def test_a_year_at_intervals_follows_the_rule(expression: str, zone: str) -> Non
     slots = a_year_of(expression, zone)
     assert slots == whenever_shown(zone, AT_INTERVALS[expression])
     assert len(slots) > 10
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("expression", ["30 2 * * *", "45 1,2 * * *", "*/15 1-2 * * *", "0 */2 * * *"])
+def test_whenever_one_asks_the_next_slot_is_the_same(expression: str, zone: str) -> None:
+    slots, by_cron = a_year_of(expression, zone), Slots(expression, zone)
+    offsets = [
+        (moment, wall - datetime.fromtimestamp(moment, UTC).replace(tzinfo=None))
+        for moment, wall in minutes(zone)
+    ]
+    changes = [moment for (_, before), (moment, after) in pairwise(offsets) if before != after]
+    asked = [moment for change in changes for moment in range(change - 7200, change + 7200, 300)]
+    asked += range(START, slots[-1], 500_009)
+    for moment in asked:
+        assert by_cron.after(moment) == slots[bisect_right(slots, moment)], moment
 
 
 def shown(expression: str, zone: str, day: datetime, days: int = 1) -> list[str]:
