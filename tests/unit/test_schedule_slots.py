@@ -15,8 +15,8 @@ from penstock.core.slots import Slots, stamp
 YEAR = 2026
 START = int(datetime(YEAR, 1, 1, tzinfo=UTC).timestamp())
 END = int(datetime(YEAR + 1, 1, 1, tzinfo=UTC).timestamp())
-# Lord Howe Island shifts its clocks by half an hour, Apia once skipped a whole day (in 2011).
-ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC"]
+# Lord Howe Island shifts its clocks by half an hour.
+ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]
 
 Wanted = Callable[[datetime], bool]
 
