@@ -1,12 +1,11 @@
-"""What Penstock costs, measured beside bare redis-py on the same server in the same run.
+"""What Penstock costs, measured beside bare redis-py, beside its peers, and beside an earlier revision.
 
-Machines drift, so figures of two runs are not to be compared: both systems take turns in every
-round, each figure is the median of its rounds, and the ratios are what counts. One file a role:
-``arena`` is the ground (server, names, cleaning up), ``raw`` the bare baseline, ``processes`` the
-workers; ``enqueueing``, ``draining``, ``pickup``, ``memory`` and ``recovery`` each measure one
-thing; ``suite`` runs them in turn and ``report`` says what came out.
+Machines drift, so figures of two runs are not to be compared: all systems take turns in every round
+on one server, each figure is the median of its rounds, and the ratios are what counts.
+
+Every system is played by a script of its own (``players`` here, ``bench/peers`` in the source tree)
+in processes of its own, asked for the same things in the same way. ``systems`` knows them,
+``processes`` runs them, ``arena`` is the ground (server, names, cleaning up); ``draining``,
+``requests``, ``memory``, ``recovery`` and ``backlog`` each measure one thing; ``suite`` and
+``features`` run them in turn into a ``book``, and ``report`` says what came out.
 """
-
-from penstock.bench.suite import Plan, run_suite
-
-__all__ = ["Plan", "run_suite"]

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
 
-from penstock import Job, RedisStreamsQueue, create_redis_queue
-from penstock.core.config import QueueConfig
 from penstock.core.names import new_nonce
-
-PAYLOAD = {"text": "x" * 139}
-"""150 bytes of JSON."""
+from penstock.store.embedded import EmbeddedValkey
 
 _DELETED_AT_ONCE = 1000
 
@@ -26,34 +24,26 @@ class Arena:
     """A server, and a key prefix that no other program uses, so that a server in use is safe too."""
 
     url: str
+    directory: Path
+    is_ours: bool
     prefix: str = field(default_factory=lambda: f"penstock-bench-{new_nonce()}:")
     _numbers: count[int] = field(default_factory=lambda: count(1))
 
-    def new_name(self) -> str:
-        """A queue or stream name that was not used before."""
+    def new_queue(self) -> str:
+        """A queue name that was not used before."""
         return f"bench-{next(self._numbers)}"
 
-    def stream_of(self, queue_name: str) -> str:
-        """The key that a queue's jobs of normal priority travel on; the raw baseline uses the same."""
-        return f"{self.prefix}{{{queue_name}}}:stream"
+    def new_tally(self) -> Path:
+        """An empty directory in which handlers count."""
+        return Path(tempfile.mkdtemp(prefix="tally-", dir=self.directory))
 
     def environment(self) -> dict[str, str]:
-        """What a worker process needs to find this ground; the url may hold a password."""
+        """What a process needs to find this ground; the url may hold a password."""
         return {**os.environ, "PENSTOCK_REDIS_URL": self.url, "PENSTOCK_KEY_PREFIX": self.prefix}
 
     @asynccontextmanager
-    async def queue(self, name: str) -> AsyncIterator[RedisStreamsQueue]:
-        """One of our queues, opened."""
-        config = QueueConfig(key_prefix=self.prefix)
-        queue = await create_redis_queue(self.url, queue_name=name, config=config)
-        try:
-            yield queue
-        finally:
-            await queue.close()
-
-    @asynccontextmanager
-    async def raw(self) -> AsyncIterator[Any]:
-        """A bare redis-py client, as anyone would open it."""
+    async def client(self) -> AsyncIterator[Any]:
+        """A bare client for looking at the server."""
         client = Redis.from_url(self.url, protocol=2)
         try:
             yield client
@@ -61,8 +51,12 @@ class Arena:
             await client.aclose()
 
     async def clear(self) -> None:
-        """Delete every key of ours."""
-        async with self.raw() as client:
+        """Delete every key of ours; on a server of ours, every key."""
+        async with self.client() as client:
+            if self.is_ours:
+                # Newer servers free memory in the background unless told to wait for it.
+                await client.execute_command("FLUSHALL", "SYNC")
+                return
             found: list[bytes] = []
             async for key in client.scan_iter(match=f"{self.prefix}*", count=_DELETED_AT_ONCE):
                 found.append(key)
@@ -73,6 +67,19 @@ class Arena:
                 await client.unlink(*found)
 
 
-def new_jobs(how_many: int, *, record: bool = False, kind: str = "noop") -> list[Job]:
-    """Jobs with a payload of 150 bytes."""
-    return [Job(payload=PAYLOAD, type=kind, record=record) for _ in range(how_many)]
+@asynccontextmanager
+async def ground(
+    redis_url: str | None, directory: Path, settings: dict[str, str] | None = None
+) -> AsyncIterator[Arena]:
+    """An embedded server kept under ``directory``, or the one at ``redis_url``, which keeps what it holds."""
+    tallies = directory / "tallies"
+    tallies.mkdir(parents=True)
+    if redis_url is not None:
+        arena = Arena(redis_url, tallies, is_ours=False)
+        try:
+            yield arena
+        finally:
+            await arena.clear()
+        return
+    async with EmbeddedValkey(directory / "server", settings=settings) as server:
+        yield Arena(server.url, tallies, is_ours=True)

@@ -1,54 +1,57 @@
 """How long a dead worker's job waits: from SIGKILL to the first line of its handler elsewhere.
 
-Default timings: a heartbeat every 5 s, presumed dead after 15 s. The other worker is idle and
-running before the first is killed. A bare stream has no such thing as recovery.
+Every system on its own defaults. Two workers are up; one job is enqueued, hangs in one of them, and
+that worker is killed with all its processes. All systems are measured side by side, because all they
+do meanwhile is wait.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
+from pathlib import Path
 
-from penstock import Job, JobStatus, RedisStreamsQueue
-from penstock.bench.arena import Arena, new_jobs
-from penstock.bench.processes import penstock_worker
-from penstock.store.workers import list_workers
+from penstock.bench.arena import Arena
+from penstock.bench.players.player import read_tally
+from penstock.bench.processes import MeasureFailedError, WorkerProcess, ask, tree_of, worker
+from penstock.bench.systems import System
 
 LOOK_SECONDS = 0.02
-LONGEST_SECONDS = 90
+BEGIN_SECONDS = 30.0
+# A worker process that is started beside many others on few cores takes its time.
+SETTLE_SECONDS = 1.5
 
 
-async def measure(arena: Arena) -> float:
-    """Seconds from the kill to the second attempt."""
-    name = arena.new_name()
-    [job] = new_jobs(1, kind="hang_once")
-    async with (
-        asyncio.timeout(LONGEST_SECONDS),
-        arena.queue(name) as queue,
-        penstock_worker(arena, name, 1) as victim,
-    ):
-        await queue.enqueue(job)
-        await _until(lambda: _is(queue, job, JobStatus.PROCESSING))
-        async with penstock_worker(arena, name, 1):
-            await _until(lambda: _has_two_workers(queue))
-            killed = time.monotonic()
-            victim.kill()
-            await _until(lambda: _is(queue, job, JobStatus.COMPLETED))
-        stored = await queue.get_status(job.id)
-        assert stored is not None  # noqa: S101 - it was there a moment ago
-        return float(stored.result["started"]) - killed
+async def measure(arena: Arena, system: System, beside: int, limit_s: float) -> float:
+    """Seconds from the kill to the second attempt; ``beside`` systems are started at the same time.
+
+    Raises ``MeasureFailedError`` when nobody has begun the job again within ``limit_s``.
+    """
+    tally = arena.new_tally()
+    marker = tally.with_name(f"{tally.name}.holder")
+    options = {"queue": arena.new_queue(), "tally": str(tally), "concurrency": 1, "defaults": True}
+    async with worker(arena, system, options) as one, worker(arena, system, options) as other:
+        await asyncio.sleep(1 + SETTLE_SECONDS * beside)
+        await ask(arena, system, "hang", options | {"marker": str(marker)}, BEGIN_SECONDS)
+        victim = await _holder(marker, [one, other])
+        killed = time.monotonic()
+        victim.kill()
+        while time.monotonic() - killed < limit_s:
+            begun, at = read_tally(tally)
+            if begun:
+                return at - killed
+            await asyncio.sleep(LOOK_SECONDS)
+    raise MeasureFailedError(f"not run again within {limit_s:.0f} s")
 
 
-async def _is(queue: RedisStreamsQueue, job: Job, status: JobStatus) -> bool:
-    stored = await queue.get_status(job.id)
-    return stored is not None and stored.status is status
-
-
-async def _has_two_workers(queue: RedisStreamsQueue) -> bool:
-    return len(await list_workers(queue)) > 1
-
-
-async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
-    while not await holds():  # noqa: ASYNC110 - what is waited for happens in another process
+async def _holder(marker: Path, crew: Sequence[WorkerProcess]) -> WorkerProcess:
+    until = time.monotonic() + BEGIN_SECONDS
+    while time.monotonic() < until:
+        for process in crew:
+            process.check_alive()
+        if marker.exists():
+            pid = int(marker.read_text(encoding="ascii"))
+            return next(process for process in crew if pid in tree_of(process.pid))
         await asyncio.sleep(LOOK_SECONDS)
+    raise MeasureFailedError(f"the job did not begin within {BEGIN_SECONDS:.0f} s")

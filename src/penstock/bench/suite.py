@@ -1,57 +1,27 @@
-"""All measurements in turn: Penstock and the baseline side by side in every round."""
+"""All measurements in turn: every system meets each measure before the next begins, in every round."""
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from penstock.bench import draining, enqueueing, machine, memory, pickup, recovery
-from penstock.bench.arena import Arena
-from penstock.bench.draining import Drain
-from penstock.bench.enqueueing import Rates
-from penstock.bench.memory import Memory
-from penstock.bench.pickup import Pickup
-from penstock.store.embedded import EmbeddedValkey
-
-CONCURRENCIES = (1, 16, 100, 500)
-MIDDLE = 100
+from penstock.bench import backlog, machine, memory, recovery
+from penstock.bench.arena import Arena, ground
+from penstock.bench.backlog import Backlog
+from penstock.bench.book import Book
+from penstock.bench.measures import Measures
+from penstock.bench.plan import Plan
+from penstock.bench.processes import MeasureFailedError, ask
+from penstock.bench.systems import System
 
 Report = Callable[[str], None]
 
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How much is measured. The raw baseline drains faster and gets ``raw_factor`` times the jobs."""
-
-    rounds: int = 3
-    singles: int = 2000
-    bulk: int = 20_000
-    drains: dict[int, int] = field(default_factory=lambda: {1: 3000, 16: 10_000, 100: 20_000, 500: 20_000})
-    raw_factor: int = 3
-    pickups: int = 150
-    held: int = 20_000
-    with_recovery: bool = True
-
-    @classmethod
-    def quick(cls, rounds: int = 1) -> Plan:
-        """A look within about twenty seconds: too short for figures to be quoted."""
-        drains = {1: 600, 16: 2000, 100: 4000, 500: 4000}
-        return cls(rounds, 500, 5000, drains, 2, 60, 5000, with_recovery=False)
-
-
-@dataclass(slots=True)
-class Rounds:
-    """What one system showed, one entry a round."""
-
-    enqueueing: list[Rates] = field(default_factory=list)
-    drains: dict[int, list[Drain]] = field(default_factory=lambda: {at: [] for at in CONCURRENCIES})
-    recorded: list[Drain] = field(default_factory=list)
-    two_workers: list[Drain] = field(default_factory=list)
-    pickups: list[Pickup] = field(default_factory=list)
+_DESCRIBE_SECONDS = 20.0
 
 
 @dataclass(slots=True)
@@ -59,82 +29,146 @@ class Results:
     """Everything that was measured."""
 
     machine: dict[str, Any]
-    penstock: Rounds = field(default_factory=Rounds)
-    raw: Rounds = field(default_factory=Rounds)
-    memory: Memory | None = None
-    recovery_s: float | None = None
+    plan: Plan
+    book: Book = field(default_factory=Book)
+    descriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rounds_done: int = 0
+    backlog: Backlog | None = None
 
 
-async def run_suite(plan: Plan, redis_url: str | None, report: Report) -> Results:
+async def run_suite(
+    plan: Plan, systems: Sequence[System], redis_url: str | None, report: Report
+) -> Results:
     """Measure as planned on an embedded server, or on the one at ``redis_url``.
 
-    ``report`` is told what is being measured. Memory is always measured on an embedded server with
-    default settings. A server that is given keeps everything that was on it.
+    ``report`` is told what is being measured. Memory is always measured
+    on an embedded server with default settings. A server that is given keeps everything that was on
+    it. A measure that fails is written down as such, and the run goes on.
 
-    Raises ``EmbeddedServerError`` or ``QueueUnavailableError`` when there is no server to measure on,
-    ``WorkerError`` when a worker ends too soon.
+    Raises ``EmbeddedServerError`` or ``QueueUnavailableError`` when there is no server to measure on.
     """
+    started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as directory:
-        async with _ground(redis_url, Path(directory) / "server") as arena:
-            async with arena.raw() as client:
-                results = Results(await machine.describe(client, embedded=redis_url is None))
+        async with ground(redis_url, Path(directory) / "main") as arena:
+            async with arena.client() as client:
+                results = Results(await machine.describe(client, embedded=arena.is_ours), plan)
             results.machine["load_before"] = machine.load()
+            present = await _describe(arena, systems, results, report)
+            measures = Measures(arena, plan, results.book)
+            until = started + plan.limit_s - _tail_seconds(plan, present)
             for number in range(1, plan.rounds + 1):
-                await _round(arena, plan, results, _numbered(report, number, plan.rounds))
-            if plan.with_recovery:
-                report("recovery after SIGKILL, about 16 seconds")
-                results.recovery_s = await recovery.measure(arena)
-        report("memory a job")
-        async with _ground(None, Path(directory) / "defaults", memory.SERVER_DEFAULTS) as arena:
-            results.memory = await memory.measure(arena, plan.held)
+                results.rounds_done += await _round(
+                    measures, present, results, number, until=until, report=report
+                )
+            await _once(arena, plan, present, results, report)
+        async with ground(None, Path(directory) / "defaults", memory.SERVER_DEFAULTS) as arena:
+            await _memory(arena, plan, present, results, report)
     results.machine["load_after"] = machine.load()
+    results.machine["took_s"] = round(time.monotonic() - started)
     return results
 
 
-@asynccontextmanager
-async def _ground(
-    redis_url: str | None, directory: Path, settings: dict[str, str] | None = None
-) -> AsyncIterator[Arena]:
-    if redis_url is not None:
-        arena = Arena(redis_url)
+def _tail_seconds(plan: Plan, present: Sequence[System]) -> float:
+    """What is left to do after the rounds, roughly."""
+    recovering = plan.recovery_s + 2 * len(present) if plan.recovery_s else 0
+    return recovering + plan.waiting / 25_000 + 6 * len(present)
+
+
+async def _describe(
+    arena: Arena, systems: Sequence[System], results: Results, report: Report
+) -> list[System]:
+    """Ask every system what it is; one that cannot even say that is left out, and the reason kept."""
+    present = []
+    for system in systems:
+        report(f"{system.name}: versions")
+        options = {"queue": arena.new_queue(), "concurrency": 1}
         try:
-            yield arena
-        finally:
-            await arena.clear()
-        return
-    async with EmbeddedValkey(directory, settings=settings) as server:
-        yield Arena(server.url)
+            described = await ask(arena, system, "describe", options, _DESCRIBE_SECONDS)
+        except (MeasureFailedError, OSError) as error:
+            results.book.fail(system.name, "all", f"could not be started: {error}")
+            continue
+        results.descriptions[system.name] = described
+        for measure, reason in described["unable"].items():
+            results.book.fail(system.name, measure, reason)
+        present.append(system)
+    return present
 
 
-async def _round(arena: Arena, plan: Plan, results: Results, report: Report) -> None:
-    """Each thing on one system and at once on the other, so that a slow minute meets both."""
-    ours, bare = results.penstock, results.raw
-    report("enqueue")
-    ours.enqueueing.append(await enqueueing.measure_penstock(arena, plan.singles, plan.bulk))
-    bare.enqueueing.append(await enqueueing.measure_raw(arena, plan.singles, plan.bulk))
-    await arena.clear()
-    for concurrency, how_many in plan.drains.items():
-        report(f"drain at concurrency {concurrency}")
-        many = how_many if concurrency == 1 else how_many * plan.raw_factor
-        ours.drains[concurrency].append(await draining.measure_penstock(arena, how_many, concurrency))
-        bare.drains[concurrency].append(await draining.measure_raw(arena, many, concurrency))
+async def _round(
+    measures: Measures,
+    present: Sequence[System],
+    results: Results,
+    number: int,
+    *,
+    until: float,
+    report: Report,
+) -> int:
+    """Each thing on all systems at once, so that a slow minute meets them all; whose turn is first changes.
+
+    Returns 1 if there was time for all of it.
+    """
+    for name, measure in measures.of_a_round().items():
+        for at in range(len(present)):
+            system = present[(at + number) % len(present)]
+            if time.monotonic() > until:
+                return 0
+            if results.book.is_given_up(system.name, name) or not measures.concerns(system, name, results):
+                continue
+            report(f"round {number} of {results.plan.rounds}: {name}, {system.name}")
+            try:
+                async with asyncio.timeout(results.plan.measure_limit_s):
+                    await measure(system)
+            except MeasureFailedError as error:
+                results.book.fail(system.name, name, str(error))
+            except TimeoutError:
+                results.book.fail(
+                    system.name, name, f"not done within {results.plan.measure_limit_s:.0f} s"
+                )
+            await measures.arena.clear()
+    return 1
+
+
+async def _once(
+    arena: Arena, plan: Plan, present: Sequence[System], results: Results, report: Report
+) -> None:
+    """What takes no rounds: the long backlog, and recovery, side by side."""
+    ours = [system for system in present if system.name == "penstock"]
+    if plan.waiting and ours:
+        report(f"claims with {plan.waiting:,} jobs waiting")
+        try:
+            results.backlog = await backlog.measure(arena, ours[0], plan.waiting, plan.claims)
+        except MeasureFailedError as error:
+            results.book.fail(ours[0].name, "backlog", str(error))
         await arena.clear()
-    many = plan.drains[MIDDLE]
-    report("drain, recorded")
-    ours.recorded.append(await draining.measure_penstock(arena, many, MIDDLE, record=True))
-    await arena.clear()
-    report("drain, two workers")
-    ours.two_workers.append(await draining.measure_penstock(arena, 2 * many, MIDDLE, workers=2))
-    bare.two_workers.append(await draining.measure_raw(arena, plan.raw_factor * many, MIDDLE, workers=2))
-    await arena.clear()
-    report("pickup")
-    ours.pickups.append(await pickup.measure_penstock(arena, plan.pickups))
-    bare.pickups.append(await pickup.measure_raw(arena, plan.pickups))
-    await arena.clear()
+    able = [system for system in present if not results.book.is_given_up(system.name, "recovery")]
+    if plan.recovery_s:
+        report(f"recovery after SIGKILL, all side by side, up to {plan.recovery_s:.0f} s")
+        recovering = (_recovery(arena, system, len(able), results) for system in able)
+        await asyncio.gather(*recovering)
+        await arena.clear()
 
 
-def _numbered(report: Report, number: int, rounds: int) -> Report:
-    def tell(what: str) -> None:
-        report(what if rounds == 1 else f"round {number} of {rounds}: {what}")
+async def _recovery(arena: Arena, system: System, beside: int, results: Results) -> None:
+    try:
+        took = await recovery.measure(arena, system, beside, results.plan.recovery_s)
+    except MeasureFailedError as error:
+        results.book.fail(system.name, "recovery", str(error))
+    else:
+        results.book.write(system.name, "recovery_s", took)
 
-    return tell
+
+async def _memory(
+    arena: Arena, plan: Plan, present: Sequence[System], results: Results, report: Report
+) -> None:
+    for system in present:
+        report(f"memory a job, {system.name}")
+        try:
+            held = await memory.measure(arena, system, plan.held)
+            results.book.write(system.name, "bytes_per_job", held)
+            if system.name == "penstock":
+                tuned = await memory.measure_tuned(arena, system, plan.held)
+                results.book.write(system.name, "bytes_per_job_tuned", tuned)
+        except MeasureFailedError as error:
+            results.book.fail(system.name, "bytes_per_job", str(error))
+
+

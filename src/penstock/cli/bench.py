@@ -1,8 +1,9 @@
-"""`penstock bench`: what Penstock costs, beside bare redis-py."""
+"""`penstock bench`: what Penstock costs, beside bare redis-py, its peers, or an earlier revision."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,12 +13,14 @@ from penstock.cli.exits import ExitCode, stop
 from penstock.cli.options import run
 
 if TYPE_CHECKING:
-    from penstock.bench import Plan
+    from rich.table import Table
+
+    from penstock.bench.suite import Report
 
 STDOUT = "-"
 
 
-def bench(
+def bench(  # noqa: PLR0917 - each argument is an option
     json_file: Annotated[
         str | None,
         typer.Option(
@@ -25,14 +28,42 @@ def bench(
         ),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="A look in about 20 seconds, too short for figures to be quoted.")
+        bool,
+        typer.Option("--quick", help="A look in about half a minute, too short for figures to be quoted."),
     ] = False,
     rounds: Annotated[
         int | None,
         typer.Option(
-            "--rounds", min=1, metavar="N", help="Medians of so many rounds.", show_default="3, quick: 1"
+            "--rounds",
+            min=1,
+            metavar="N",
+            help="Medians of so many rounds.",
+            show_default="3, quick: 1, features: 7",
         ),
     ] = None,
+    peers: Annotated[
+        bool | None,
+        typer.Option(
+            "--peers/--no-peers",
+            help="Also measure other job queues, each in an environment under .bench made when missing.",
+            show_default="with them in a source tree, but not with --quick or --redis-url",
+        ),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--peer", metavar="NAME", help="Only this peer; may be given again.", show_default=False),
+    ] = None,
+    features: Annotated[
+        bool,
+        typer.Option(
+            "--features",
+            help="Instead: what features cost where they are not used, beside an earlier revision.",
+        ),
+    ] = False,
+    baseline: Annotated[
+        str,
+        typer.Option("--baseline", metavar="REVISION", help="The revision that --features compares with."),
+    ] = "f415633",
     redis_url: Annotated[
         str | None,
         typer.Option(
@@ -43,35 +74,66 @@ def bench(
         ),
     ] = None,
 ) -> None:
-    """Measure Penstock and bare redis-py side by side.
+    """Measure Penstock beside bare redis-py and beside other job queues.
 
-    Both work on the same server in the same run: enqueueing, draining at four
-    concurrencies with real worker processes, pickup latency, memory. The baseline
-    is a ceiling: it reads, acknowledges and deletes, and remembers nothing. Takes
-    about three minutes. Machines drift, so only the ratios mean something.
+    All work on the same server in the same run, in turns: enqueueing, draining
+    at four concurrencies with real worker processes, pickup latency, memory,
+    recovery. Bare redis-py is a ceiling: it reads, acknowledges and deletes,
+    and remembers nothing. With peers it takes up to 25 minutes, without about
+    five. Machines drift, so only the ratios of one run mean something.
 
     [bold]Examples[/]
 
       penstock bench --quick
+      penstock bench --no-peers
       penstock bench --json bench.json
+      penstock bench --features
     """
-    from penstock.bench import Plan
+    from penstock.bench.report import document, failures, table
+
+    if features:
+        _compare(baseline, rounds, json_file)
+        return
+    figures = _reporting(lambda report: _measured(quick, rounds, peers, only or [], redis_url, report))
+    figures = document(figures)
+    _print(figures, table(figures), json_file)
+    if json_file != STDOUT:
+        for line in failures(figures):
+            typer.echo(f"not measured: {line}", err=True)
+
+
+async def _measured(
+    quick: bool,
+    rounds: int | None,
+    peers: bool | None,
+    only: list[str],
+    redis_url: str | None,
+    report: Report,
+) -> Any:
+    from penstock.bench.peers import chosen_peers
+    from penstock.bench.plan import Plan
+    from penstock.bench.suite import run_suite
+    from penstock.bench.systems import bare_redis, penstock_at
 
     plan = Plan.quick(rounds or 1) if quick else Plan(rounds=rounds or 3)
-    figures = _measure(plan, redis_url)
-    if json_file == STDOUT:
-        typer.echo(json.dumps(figures))
-        return
-    _print_table(figures)
-    if json_file is not None:
-        _write(Path(json_file), figures)
+    wanted = bool(only) or (peers if peers is not None else None)
+    others = await chosen_peers(
+        only, wanted=wanted, by_default=not quick and redis_url is None, redis_url=redis_url
+    )
+    return await run_suite(plan, [penstock_at(), bare_redis(), *others], redis_url, report)
 
 
-def _measure(plan: Plan, redis_url: str | None) -> dict[str, Any]:
+def _compare(revision: str, rounds: int | None, json_file: str | None) -> None:
+    from penstock.bench import features
+    from penstock.bench.plan import Plan
+
+    plan = Plan.of_features(rounds or 7)
+    found = _reporting(lambda report: features.compare(plan, revision, report))
+    _print(found, features.table(found), json_file)
+
+
+def _reporting(measure: Callable[[Report], Coroutine[Any, Any, Any]]) -> Any:
     from rich.console import Console
-
-    from penstock.bench import run_suite
-    from penstock.bench.report import document
 
     console = Console(stderr=True)
     with console.status("starting") as status:
@@ -81,15 +143,18 @@ def _measure(plan: Plan, redis_url: str | None) -> dict[str, Any]:
             if not console.is_terminal:
                 console.print(what)
 
-        return document(run(run_suite(plan, redis_url, report)))
+        return run(measure(report))
 
 
-def _print_table(figures: dict[str, Any]) -> None:
+def _print(figures: dict[str, Any], grid: Table, json_file: str | None) -> None:
     from rich.console import Console
 
-    from penstock.bench.report import table
-
-    Console().print(table(figures))
+    if json_file == STDOUT:
+        typer.echo(json.dumps(figures))
+        return
+    Console().print(grid)
+    if json_file is not None:
+        _write(Path(json_file), figures)
 
 
 def _write(file: Path, figures: dict[str, Any]) -> None:
