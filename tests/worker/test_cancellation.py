@@ -164,12 +164,20 @@ async def test_a_cancellation_is_called_out(make_queue: MakeQueue, guardian: Gua
         while not ctx.cancelled:
             time.sleep(0.01)
 
+    async def witness(_: JobContext) -> None:
+        await asyncio.get_running_loop().create_future()
+
     handlers: dict[str, Any] = {"async": loop, "thread": thread, "process": in_process(waits_in_a_process)}
+    handlers["witness"] = witness
     async with running(Worker(queue, handlers)):
+        await queue.enqueue(Job({}, type="witness", id="witness"))
         await queue.enqueue(Job({"began": str(began)}, type=kind, id="job"))
         await until(lambda: file_there(began))
         client: Any = queue.engine.client
         await client.publish(queue.engine.keys.calls, "cancel job 99:other")
+        # Calls are heard in their order.
+        assert await queue.cancel("witness")
+        await has_status(queue, "witness", JobStatus.CANCELLED)
         assert (await statuses(queue, ["job"]))[0].status is JobStatus.PROCESSING
         assert await queue.cancel("job")
         await has_status(queue, "job", JobStatus.CANCELLED)

@@ -122,8 +122,6 @@ class Standing:
     def mark_cancelled(self) -> None:
         """Note that this attempt should stop; called by the worker."""
         self._is_cancelled = True
-        if self._book is not None:
-            self._book.interrupt()
         for future in list(self._waiting or ()):
             future.cancel()
 

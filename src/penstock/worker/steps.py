@@ -62,7 +62,6 @@ class StepBook:
 
     __slots__ = (
         "_holding",
-        "_is_interrupted",
         "_loading",
         "_obey",
         "_places",
@@ -71,7 +70,6 @@ class StepBook:
         "_signs",
         "_stored",
         "_threads",
-        "_told",
         "_under_way",
         "used",
     )
@@ -94,8 +92,6 @@ class StepBook:
         self._places = 0
         self._under_way = 0
         self._quiet: asyncio.Event | None = None
-        self._told: asyncio.Event | None = None
-        self._is_interrupted = False
 
     async def take(
         self,
@@ -175,12 +171,6 @@ class StepBook:
                 self._quiet = asyncio.Event()
             await self._quiet.wait()
 
-    def interrupt(self) -> None:
-        """Wake what waits for its next try: the attempt is to stop."""
-        self._is_interrupted = True
-        if self._told is not None:
-            self._told.set()
-
     async def _load(self) -> dict[str, bytes]:
         # Steps taken side by side all come here first: one of them reads for all.
         if self._loading is None:
@@ -214,17 +204,12 @@ class StepBook:
             await self._pause(delay_seconds)
 
     async def _pause(self, seconds: float) -> None:
-        if self._told is None:
-            self._told = asyncio.Event()
+        if self._holding.stopping is not None:
+            # A function in a thread may have gone on after it was told to stop.
+            raise asyncio.CancelledError
         self._signs(seconds)
-        if not self._is_interrupted:
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._told.wait()
-            except TimeoutError:
-                self._signs(0)
-                return
-        raise asyncio.CancelledError
+        await asyncio.sleep(seconds)
+        self._signs(0)
 
     async def _call(self, name: str, function: StepFunction) -> Any:
         around = _step_around.set(name)
