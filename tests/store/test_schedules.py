@@ -40,7 +40,7 @@ async def fire(scene: Scene) -> int | None:
 async def made(scene: Scene, name: str = "report") -> list[str]:
     """The slots of a schedule that have a job, in order."""
     prefix = f"{scene.keys.job}cron:{name}:2023"
-    keys = [key async for key in scene.client.scan_iter(match=prefix.replace("{", "\\{") + "*")]
+    keys = {key async for key in scene.client.scan_iter(match=prefix.replace("{", "\\{") + "*")}
     return sorted(key.rpartition("T")[2].removesuffix("Z") for key in keys)
 
 
