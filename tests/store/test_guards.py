@@ -80,3 +80,14 @@ async def test_a_suspect_that_was_retried_waits_on_the_suspects_lane(scene: Scen
     await scene.engine.promote()
     assert await scene.client.xlen(scene.keys.stream_suspects) == 1
     assert await scene.client.xlen(scene.keys.stream) == 0
+
+
+async def test_a_clock_that_goes_back_takes_the_leases_along(scene: Scene) -> None:
+    await scene.add("a", "b")
+    held = await scene.take("a", "b")
+    await scene.beat(*held.values())
+    scene.clock.advance(seconds=-3600)
+    # One of two workers has died; amnesty and lease are over after that, and not in an hour.
+    await scene.pass_time(31, held["b"])
+    assert [job.id for job in (await scene.claim(consumer="x:1")).jobs] == ["a"]
+    await scene.assert_balanced()

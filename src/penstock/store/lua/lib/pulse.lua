@@ -1,12 +1,19 @@
 -- An outage is not a death: when nobody's beat was seen for two beats, nothing is reclaimed for a while.
 -- A pulse in the future means that the clock jumped back, which tells as little about who lives.
 --
--- KEYS pulse amnesty
+-- KEYS leases pulse amnesty
 -- USES clock
 local PULSE_KEPT_MS = 86400000
 
+-- Leases given before the clock jumped back would hold for as long as it jumped, their holders dead or not.
+local function take_leases_back(distance)
+  local held = redis.call('ZRANGEBYSCORE', leases, '(' .. string.format('%.0f', now), '+inf', 'WITHSCORES')
+  for place = 1, #held, 2 do redis.call('ZADD', leases, held[place + 1] - distance, held[place]) end
+end
+
 local function amnesty_until(beat, length)
   local seen = tonumber(redis.call('GET', pulse))
+  if seen and seen > now then take_leases_back(seen - now) end
   if not seen or seen > now or now - seen > 2 * tonumber(beat) then
     local ends = now + tonumber(length)
     redis.call('SET', amnesty, ends, 'PX', PULSE_KEPT_MS)
