@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.store.damages import damage
 from tests.store.scene import Scene
 
 pytestmark = pytest.mark.usefixtures("server")
@@ -19,3 +20,127 @@ async def test_a_job_that_started_in_time_does_not_expire(scene: Scene, kind: st
     scene.clock.advance(seconds=20)
     await scene.engine.promote()
     await scene.take_one("a")
+
+
+async def test_a_group_made_again_leaves_no_keyed_job_behind(scene: Scene) -> None:
+    await scene.add("a", "b", "c", concurrency_key="k", concurrency_limit=3)
+    await scene.claim(2)
+    await scene.client.xgroup_destroy(scene.keys.stream_keyed, scene.queue.group_name)
+    # The two that run are read again first.
+    await scene.take_one("c")
+
+
+async def test_a_ghost_makes_no_room_beyond_a_lowered_limit(scene: Scene) -> None:
+    await scene.add(*(f"a{number}" for number in range(4)), concurrency_key="a")
+    await scene.claim(3)
+    await scene.client.sadd(scene.keys.holders + "a", "ghost")
+    await scene.limits.set("a", concurrency=2)
+    assert (await scene.claim()).jobs == []
+    assert (await scene.limits.state("a")).running == 3
+
+
+async def test_a_suspect_admitted_from_its_line_wakes_a_worker(scene: Scene) -> None:
+    await scene.add("a", concurrency_key="a", max_attempts=5)
+    for consumer in ("x:1", "y:1"):
+        await scene.claim(consumer=consumer)
+        await scene.die()
+    (suspect,) = (await scene.claim()).jobs
+    await scene.settle(suspect, "retry", "no", 1000)
+    scene.clock.advance(seconds=1)
+    await scene.engine.promote()
+    # The first claim moves it from its line to the suspects; somebody must come for it there.
+    assert (await scene.claim()).jobs == []
+    assert await scene.engine.wait_for_bell(0.01)
+    await scene.take_one("a")
+
+
+async def test_a_parent_put_back_before_its_children_were_told_has_not_failed(scene: Scene) -> None:
+    await scene.add("parent")
+    await scene.add("child", parents=["parent"])
+    await scene.settle(await scene.take_one("parent"), "fail", "no")
+    await scene.queue.dead_letters.requeue("parent")
+    await scene.engine.promote()
+    assert await scene.status("child") == "waiting"
+    await scene.settle(await scene.take_one("parent"))
+    await scene.engine.promote()
+    await scene.take_one("child")
+
+
+async def test_a_parent_is_kept_until_its_children_have_heard_of_it(scene: Scene) -> None:
+    await scene.add("parent", result_ttl_seconds=0)
+    await scene.add("child", parents=["parent"])
+    await scene.settle(await scene.take_one("parent"), "complete", b"7")
+    await scene.sweep()
+    await scene.engine.promote()
+    await scene.take_one("child")
+    assert await scene.engine.load_inputs("child") == {"parent": ("completed", b"7")}
+    scene.clock.advance(seconds=30)
+    await scene.sweep()
+    assert await scene.status("parent") is None
+
+
+async def test_a_parent_that_ends_in_a_claim_tells_its_children_soon(scene: Scene) -> None:
+    await scene.add("parent")
+    await scene.add("child", parents=["parent"])
+    await scene.take_one("parent")
+    await scene.engine.cancel(["parent"])
+    await scene.die()
+    claim = await scene.claim(consumer="x:1")
+    assert await scene.status("parent") == "cancelled"
+    assert claim.due_in_ms == 0
+
+
+async def test_a_damaged_child_is_set_aside_when_its_parent_tells_it(scene: Scene) -> None:
+    await scene.add("parent")
+    await scene.add("child", parents=["parent"])
+    await scene.add("grandchild", parents=["child"])
+    await damage(scene, "child", "attempt is no number")
+    await scene.settle(await scene.take_one("parent"))
+    await scene.engine.promote()
+    assert await scene.status("child") == "failed"
+    await scene.engine.promote()
+    assert await scene.status("grandchild") == "cancelled"
+    await scene.assert_balanced()
+
+
+@pytest.mark.parametrize("how", ["attempt is no number", "a string"])
+async def test_nothing_is_left_of_a_damaged_job_with_everything(scene: Scene, how: str) -> None:
+    await scene.add("parent", "other")
+    await scene.add(
+        "a", parents=["parent", "other"], on_parent_failure="run", concurrency_key="k",
+        expires_at=in_seconds(scene, 60),
+    )  # fmt: skip
+    await scene.add("child", parents=["a"])
+    await scene.engine.signal("a", "go", b"1")
+    await scene.engine.watch(["a"])
+    await scene.settle(await scene.take_one("parent"))
+    await scene.engine.promote()
+    await damage(scene, "a", how)
+    await scene.settle(await scene.take_one("other"))
+    for _ in range(3):
+        await scene.engine.promote()
+    assert await scene.status("child") == "cancelled"
+    for _ in range(2):
+        scene.clock.advance(days=8)
+        await scene.sweep()
+    await scene.assert_balanced()
+    left = {str(key).removeprefix("penstock:{q}:").partition(":")[0] for key in await scene.client.keys("*")}
+    assert not left & {"job", "parents", "children", "inputs", "signals", "live", "timers", "line", "turns"}
+
+
+async def test_a_job_whose_parents_were_lost_waits_no_more(scene: Scene) -> None:
+    await scene.add("parent")
+    await scene.add("child", parents=["parent"])
+    await scene.client.delete(scene.keys.parents + "child")
+    await scene.client.zrem(scene.keys.index + "waiting", "child")
+    await scene.sweep()
+    assert await scene.status("child") == "pending"
+    await scene.assert_balanced()
+    assert await scene.counts() == {"pending": 2}
+
+
+async def test_pauses_that_are_over_are_forgotten(scene: Scene) -> None:
+    await scene.limits.pause("llm", seconds=1)
+    scene.clock.advance(seconds=1)
+    await scene.sweep()
+    assert not await scene.client.exists(scene.keys.pauses)

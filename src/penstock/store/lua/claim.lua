@@ -123,10 +123,10 @@ local function read_stream(lane, most)
   return #entries
 end
 
-local function drain_normal()
+local function drain(lane)
   while #taken < wanted do
     local most = wanted - #taken
-    if read_stream('normal', most) < most then return end
+    if read_stream(lane, most) < most then return end
   end
 end
 
@@ -178,7 +178,7 @@ local function drain_all()
   late().resolve(TOLD_A_CLAIM)
   if seats > 0 and #taken < wanted then read_stream('suspects', 1) end
   -- Those that stand there already hold their key's place.
-  if #taken < wanted and redis.call('EXISTS', home .. 'stream:keyed') == 1 then read_stream('keyed', wanted - #taken) end
+  if #taken < wanted and redis.call('EXISTS', home .. 'stream:keyed') == 1 then drain('keyed') end
   drain_by_credits()
 end
 
@@ -192,7 +192,7 @@ if not is_plain and redis.call('EXISTS', home .. 'paused') == 1 then return repl
 local lapsed = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'WITHSCORES', 'LIMIT', 0, wanted)
 if #lapsed > 0 then take_over(lapsed) end
 if is_plain then
-  drain_normal()
+  drain('normal')
 else
   drain_all()
 end
@@ -220,8 +220,9 @@ local due = tonumber(redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2])
 if not is_plain then
   local timer = tonumber(redis.call('ZRANGE', timers, 0, 0, 'WITHSCORES')[2])
   if timer and (not due or timer < due) then due = timer end
-  if redis.call('EXISTS', home .. 'fanout') == 1 then due = now end
 end
+-- A parent that ended in this very claim tells its children at the next look at the clock.
+if (was_late or not is_plain) and redis.call('EXISTS', home .. 'fanout') == 1 then due = now end
 if not is_plain and redis.call('EXISTS', home .. 'turns:high', home .. 'turns:normal', home .. 'turns:low') > 0 then
   -- More keys than one claim looks at: each look ends a turn, so asking again comes to an end.
   reply[1] = 0

@@ -1,5 +1,6 @@
 -- Removes finished jobs whose retention is over, with every key they had and their dead letter.
--- A recorded job whose last event some required group has not passed starts its retention anew.
+-- A recorded job whose last event some required group has not passed starts its retention anew. One that has not
+-- told all its children yet stays a little: they are to hear how it ended.
 --
 -- KEYS counts index dlq events home job payload result steps
 -- ARGV now_ms ttl_ms status most required
@@ -7,6 +8,8 @@
 -- RETURNS how many jobs were removed
 local LETTER_WINDOW_MS = 1000
 local MOST_LETTERS = 1000
+local LOOK_AGAIN_MS = 30000
+local over = now - tonumber(ttl_ms)
 local removed = 0
 
 -- Finds the dead letter of a job whose hash ran out before a janitor came: both bear the same time.
@@ -21,9 +24,9 @@ end
 local function remove(id)
   local raw = redis.pcall('HMGET', job .. id, 'letter', 'event_id', 'status', 'traits')
   if raw.err then raw = {} end
-  if is_history_behind(raw[2]) then
-    redis.call('ZADD', index .. status, now, id)
-    return
+  if is_history_behind(raw[2]) then return redis.call('ZADD', index .. status, now, id) end
+  if has(raw[4], 'c') and redis.call('EXISTS', home .. 'children:' .. id) == 1 then
+    return redis.call('ZADD', index .. status, over + LOOK_AGAIN_MS, id)
   end
   if raw[1] then
     redis.call('XDEL', dlq, raw[1])
@@ -36,7 +39,6 @@ local function remove(id)
   removed = removed + 1
 end
 
-local over = now - tonumber(ttl_ms)
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', index .. status, '-inf', over, 'LIMIT', 0, most)) do remove(id) end
 write_tally()
 return removed

@@ -59,6 +59,7 @@ local menders = {
     redis.call('ZADD', index .. 'waiting', 'NX', now, id)
     if has(state.traits, 'p') and redis.call('EXISTS', home .. 'parents:' .. id) == 1 then return not is_awaited(id) end
     if stands_in_line(id, state) then return false end
+    leave(id, state)
     make_ready(id, state)
     return true
   end,

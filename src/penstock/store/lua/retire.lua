@@ -1,5 +1,5 @@
--- Forgets workers that have been silent, and deletes consumers that hold nothing: of workers on the lanes, and
--- of readers on the events stream.
+-- Forgets workers that have been silent and pauses of keys that are over, and deletes consumers that hold nothing:
+-- of workers on the lanes, and of readers on the events stream.
 -- A consumer with a pending entry is never deleted: that would lose the entry's mirror.
 --
 -- KEYS stream stream_high stream_low stream_suspects events workers home
@@ -33,6 +33,7 @@ local function clear(stream_key, of_group)
   end
 end
 
+redis.call('ZREMRANGEBYSCORE', home .. 'pauses', '-inf', now)
 for _, lane in pairs(lanes) do clear(lane, group) end
 for at = FIRST, #ARGV do clear(events, ARGV[at]) end
 return deleted

@@ -2,7 +2,7 @@
 -- waiting → pending; the claim that admits them reads them at once.
 --
 -- KEYS home job
--- USES clock tally state lanes flow line rates parked quarantine endings
+-- USES clock tally state lanes flow line rates parked quarantine endings lapse
 local MOST_LOOKS = 128
 
 -- Whether the key may start one more: else its turn ends until a place is freed or its rate opens.
@@ -25,7 +25,9 @@ local function seat(id, state, key, options)
   local message_id = redis.call('XADD', lanes[lane], '*', 'id', id)
   redis.call('HSET', job .. id, 'status', 'pending', 'message_id', message_id, 'lane', lane)
   move('waiting', 'pending')
-  return lane == 'keyed'
+  if lane == 'keyed' then return true end
+  seated = seated + 1
+  return false
 end
 
 -- One turn: 'taken', 'blocked' (the key may not start one) or 'passed' (nothing stood there, or it was too late).

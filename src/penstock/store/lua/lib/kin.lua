@@ -3,7 +3,7 @@
 -- the crossings, which workers carry over.
 --
 -- KEYS home job scheduled
--- USES clock tally state flow bonds ready leave letgo endings lanes
+-- USES clock tally state flow bonds ready leave letgo endings quarantine lanes
 local function end_child(child, state, parent, status, policy)
   local problem = 'ParentFailed: its parent ' .. parent .. ' ended as ' .. status
   if policy == 'fail' then
@@ -17,6 +17,7 @@ end
 local function tell_child(child, parent, status, body)
   if redis.call('SREM', home .. 'parents:' .. child, parent) == 0 then return 'known' end
   local state, problem = read(child)
+  if problem == 'corrupt' then quarantine(child, 'waiting') end
   if problem or state.status ~= 'waiting' then return 'known' end
   local options = flow_of(child)
   local policy = options.on_failure or 'cancel'
@@ -42,23 +43,33 @@ local function tell_abroad(child, parent, status, body)
   wake_later()
 end
 
+-- Tells up to `most` children of one parent; answers how many, and whether none is left to tell.
+local function tell_children(parent, most)
+  local status, body = ending_of(parent)
+  -- One that was put back meanwhile has not ended, and tells them at its next end.
+  if not ENDINGS[status] and status ~= 'gone' then return 0, true end
+  local told = 0
+  while told < most do
+    local child = redis.call('SPOP', home .. 'children:' .. parent)
+    if not child then return told, true end
+    told = told + 1
+    if child:find('/', 1, true) then
+      tell_abroad(child, parent, status, body)
+    else
+      tell_child(child, parent, status, body)
+    end
+  end
+  return told, redis.call('EXISTS', home .. 'children:' .. parent) == 0
+end
+
 -- Tells up to `most` children of the parents that have ended; the rest waits for the next call.
 local function resolve(most)
   local told = 0
   while told < most do
     local parent = redis.call('LINDEX', home .. 'fanout', 0)
     if not parent then return end
-    local status, body = ending_of(parent)
-    repeat
-      local child = redis.call('SPOP', home .. 'children:' .. parent)
-      if not child then break end
-      told = told + 1
-      if child:find('/', 1, true) then
-        tell_abroad(child, parent, status, body)
-      else
-        tell_child(child, parent, status, body)
-      end
-    until told >= most
-    if redis.call('EXISTS', home .. 'children:' .. parent) == 0 then redis.call('LPOP', home .. 'fanout') end
+    local count, is_done = tell_children(parent, most - told)
+    told = told + count
+    if is_done then redis.call('LPOP', home .. 'fanout') end
   end
 end

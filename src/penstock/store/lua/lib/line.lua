@@ -54,5 +54,6 @@ end
 local function is_full(key, places)
   local holders = home .. 'holders:' .. key
   if redis.call('SCARD', holders) < places then return false end
-  return evict(key, redis.call('SRANDMEMBER', holders, HOLDERS_LOOKED_AT)) == 0
+  local evicted = evict(key, redis.call('SRANDMEMBER', holders, HOLDERS_LOOKED_AT))
+  return evicted == 0 or redis.call('SCARD', holders) >= places
 end
