@@ -62,7 +62,7 @@ class QueueKeys:
 
     @property
     def steps(self) -> str:
-        """Hash of a job's finished steps: name → ``{"inputs": fingerprint, "result": …}``."""
+        """Hash of a job's finished steps: name → ``{"inputs": fingerprint, "result": …, "place": …}``."""
         return f"{self.base}:steps:"
 
     @property
