@@ -27,30 +27,35 @@ async def export_job(engine: Engine, job_id: str) -> dict[str, Any]:
         stored, payload, result = await pipe.execute()
     if not stored:
         raise JobNotFoundError(f"job {job_id} is not kept: it was never enqueued, or its retention is over")
-    fields = {name.decode(): value for name, value in stored.items()}
-    spec = decode_spec(fields["spec"])
     moved_ms = engine.clock.script_time_ms()
-    own_result = fields.get("result") or result
     return {
         "format": EXPORT_FORMAT,
         "exported_at": time.time() if moved_ms is None else moved_ms / 1000,
-        "job": {
-            "id": job_id,
-            "type": spec.type,
-            "payload": decode(payload) if spec.payload_apart and payload else spec.payload,
-            "created_at": spec.created_at,
-            "max_attempts": spec.max_attempts,
-            "priority": spec.priority,
-            "metadata": spec.metadata,
-            "status": fields.get("status", b"failed").decode(),
-            "attempts": int(fields.get("attempt", 0)),
-            "result": decode(own_result) if own_result else None,
-            "error": fields["error"].decode(errors="replace") if "error" in fields else None,
-        },
+        "job": _job(job_id, {name.decode(): value for name, value in stored.items()}, payload, result),
         "steps": {name: decode(body) for name, body in (await engine.load_steps(job_id)).items()},
         "signals": {name: decode(body) for name, body in (await engine.load_signals(job_id)).items()},
         "parents": {
             parent: {"status": status, "body": body.decode(errors="replace")}
             for parent, (status, body) in (await engine.load_inputs(job_id)).items()
         },
+    }
+
+
+def _job(
+    job_id: str, fields: dict[str, bytes], payload: bytes | None, result: bytes | None
+) -> dict[str, Any]:
+    spec = decode_spec(fields["spec"])
+    own_result = fields.get("result") or result
+    return {
+        "id": job_id,
+        "type": spec.type,
+        "payload": decode(payload) if spec.payload_apart and payload else spec.payload,
+        "created_at": spec.created_at,
+        "max_attempts": spec.max_attempts,
+        "priority": spec.priority,
+        "metadata": spec.metadata,
+        "status": fields.get("status", b"failed").decode(),
+        "attempts": int(fields.get("attempt", 0)),
+        "result": decode(own_result) if own_result else None,
+        "error": fields["error"].decode(errors="replace") if "error" in fields else None,
     }
