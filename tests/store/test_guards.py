@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from penstock import Job
+from penstock import Job, UnsafeServerError
 from penstock.core.acceptance import accept
 from penstock.core.outcomes import Claimed
+from penstock.store import connect
 from tests.store.scene import Scene
 
 pytestmark = pytest.mark.usefixtures("server")
@@ -91,3 +92,48 @@ async def test_a_clock_that_goes_back_takes_the_leases_along(scene: Scene) -> No
     await scene.pass_time(31, held["b"])
     assert [job.id for job in (await scene.claim(consumer="x:1")).jobs] == ["a"]
     await scene.assert_balanced()
+
+
+async def test_however_short_the_idle_time_a_lease_that_holds_is_left_alone(scene: Scene) -> None:
+    await scene.add("a")
+    await scene.beat(await scene.take_one("a"))
+    assert await scene.queue.claim_stale_jobs(0) == 0
+    assert await scene.status("a") == "processing"
+
+
+async def test_a_damaged_job_is_counted_where_its_hash_says(scene: Scene) -> None:
+    await scene.add("a")
+    await scene.settle(await scene.take_one("a"), "retry", "again", 1000)
+    await scene.client.hset(scene.keys.job + "a", "attempt", "x")
+    scene.clock.advance(seconds=2)
+    await scene.engine.promote()
+    assert await scene.counts() == {"failed": 1}
+    await scene.assert_balanced()
+
+
+def test_a_server_that_is_too_old_is_refused() -> None:
+    with pytest.raises(UnsafeServerError, match=r"runs Redis 6\.0\.16; Penstock needs Redis 6\.2"):
+        connect._check_node("the server", {"redis_version": "6.0.16"})
+
+
+async def test_units_not_used_let_the_next_start_at_once(scene: Scene) -> None:
+    await scene.limits.set("llm", units=1000, per_seconds=60)
+    await scene.add("a", "b", rate_key="llm", rate_units=800)
+    held = await scene.take_one("a")
+    assert (await scene.claim()).jobs == []
+    await scene.engine.report_usage([("a", held.lease, "default", "units", 100)])
+    await scene.settle(held)
+    await scene.take_one("b")
+
+
+async def test_a_replaced_job_that_ends_leaves_the_unique_key_to_the_next(scene: Scene) -> None:
+    await scene.add("a", unique_key="u", unique_policy="replace")
+    held = await scene.take_one("a")
+    await scene.add("b", unique_key="u", unique_policy="replace")
+    await scene.settle(held, "cancel")
+    assert await scene.add("c", unique_key="u") == ["b"]
+
+
+async def test_a_keys_line_goes_by_coming_and_not_by_name(scene: Scene) -> None:
+    await scene.add("z", "m", "a", concurrency_key="k")
+    assert [(await scene.claim(1)).jobs[0].id for _ in range(3)] == ["z", "m", "a"]
