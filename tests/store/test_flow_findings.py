@@ -144,3 +144,63 @@ async def test_pauses_that_are_over_are_forgotten(scene: Scene) -> None:
     scene.clock.advance(seconds=1)
     await scene.sweep()
     assert not await scene.client.exists(scene.keys.pauses)
+
+
+async def test_keys_take_turns_from_one_window_of_a_rate_to_the_next(scene: Scene) -> None:
+    await scene.limits.set("llm", jobs=1, per_seconds=60)
+    for tenant in "abc":
+        await scene.add(*(f"{tenant}{number}" for number in range(3)), concurrency_key=tenant, rate_key="llm")
+    started = []
+    for _ in range(9):
+        started += [job.id for job in (await scene.claim()).jobs]
+        scene.clock.advance(seconds=60)
+        await scene.engine.promote()
+    assert started == ["a0", "b0", "c0", "a1", "b1", "c1", "a2", "b2", "c2"]
+    assert await scene.client.keys("penstock:{q}:asleep:*") == []
+
+
+async def test_a_rate_key_that_is_resumed_is_heard_of_by_every_tenant(scene: Scene) -> None:
+    await scene.limits.pause("llm", seconds=3600)
+    await scene.add("a", concurrency_key="x", rate_key="llm")
+    await scene.add("b", concurrency_key="y", rate_key="llm")
+    assert (await scene.claim()).jobs == []
+    await scene.limits.resume("llm")
+    assert [job.id for job in (await scene.claim()).jobs] == ["a", "b"]
+    assert not await scene.client.exists(scene.keys.timers)
+
+
+async def test_units_that_come_back_let_the_next_start_at_once(scene: Scene) -> None:
+    await scene.limits.set("llm", units=1000, per_seconds=60)
+    await scene.add("a", concurrency_key="x", rate_key="llm", rate_units=800)
+    await scene.add("b", concurrency_key="y", rate_key="llm", rate_units=800)
+    running = await scene.take_one("a")
+    assert (await scene.claim()).jobs == []
+    await scene.engine.report_usage([("a", running.lease, "default", "units", 100)])
+    await scene.settle(running)
+    await scene.take_one("b")
+
+
+async def test_small_jobs_do_not_keep_a_large_one_from_its_units(scene: Scene) -> None:
+    await scene.limits.set("llm", units=1000, per_seconds=60)
+    await scene.add("large", concurrency_key="z", rate_key="llm", rate_units=900, delay_seconds=1)
+    started: list[str] = []
+    for number in range(8):
+        await scene.add(f"small{number}", concurrency_key="a", rate_key="llm", rate_units=400)
+        started += [job.id for job in (await scene.claim()).jobs]
+        scene.clock.advance(seconds=30)
+        await scene.engine.promote()
+    assert "large" in started
+    assert "small7" not in started
+
+
+async def test_a_sleeper_without_a_line_does_not_hold_up_the_next(scene: Scene) -> None:
+    await scene.limits.set("llm", jobs=1, per_seconds=60)
+    await scene.add("first", concurrency_key="x", rate_key="llm")
+    await scene.add("a", concurrency_key="a", rate_key="llm")
+    await scene.add("b", concurrency_key="b", rate_key="llm")
+    await scene.take_one("first")
+    assert (await scene.claim()).jobs == []
+    await scene.engine.cancel(["a"])
+    scene.clock.advance(seconds=60)
+    await scene.engine.promote()
+    await scene.take_one("b")

@@ -182,8 +182,13 @@ class QueueKeys:
 
     @property
     def timers(self) -> str:
-        """Sorted set by due time in ms: ``job <id>`` asleep, ``late <id>`` expiring, ``key <lane> <key>``."""
+        """Sorted set by due time in ms: ``job <id>`` asleep, ``late <id>`` expiring, ``rate <lane> <key>``."""
         return f"{self.base}:timers"
+
+    @property
+    def asleep(self) -> str:
+        """Sorted set per lane and rate key (``<lane>:<rate key>``): keys that wait for it by their turn."""
+        return f"{self.base}:asleep:"
 
     @property
     def unique(self) -> str:

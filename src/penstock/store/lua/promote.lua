@@ -8,6 +8,7 @@
 -- USES clock tally bell state lanes leave record endings quarantine ready line kin
 -- RETURNS {promoted, next_ms, crossings}: jobs moved, the time until the next is due (-1: none), and how many
 --         endings wait to be told on other queues
+local LOOK_AGAIN_MS = 1000
 local timers = home .. 'timers'
 local promoted = 0
 
@@ -41,9 +42,9 @@ end
 local rung = {
   job = wake,
   late = give_up_on,
-  key = function(place)
-    local lane, key = place:match('^(%S+) (.*)$')
-    give_turn(lane, key)
+  rate = function(place)
+    local lane, rate = place:match('^(%S+) (.*)$')
+    open_rate(lane, rate, now + LOOK_AGAIN_MS)
   end,
 }
 

@@ -13,7 +13,8 @@ local function let_go_of_place(id, traits)
   if not has(traits, 'k') then return end
   local options = flow_of(id)
   free_place(id, options)
-  if options.rate and options.units then return_units(options.rate, id) end
+  if not (options.rate and options.units and return_units(options.rate, id)) then return end
+  for _, lane in ipairs(HOME_LANES) do wake_first(lane, options.rate) end
 end
 
 local function let_go(id, traits, status)

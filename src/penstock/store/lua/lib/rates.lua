@@ -96,14 +96,15 @@ local function use_units(key, id, units)
   redis.call('HSET', job .. id, 'booked', used)
 end
 
--- A job that used less than it had booked at its start gives the rest back.
+-- A job that used less than it had booked at its start gives the rest back; answers whether there was any.
 local function return_units(key, id)
   local raw = redis.call('HMGET', job .. id, 'booked_at', 'booked', 'used')
   local booked, used = tonumber(raw[2] or 0), tonumber(raw[3] or 0)
-  if not raw[1] or used == 0 or used >= booked then return end
+  if not raw[1] or used == 0 or used >= booked then return false end
   local booking, shorter = string.format('%s %.0f ', raw[1], booked) .. id, string.format('%s %.0f ', raw[1], used) .. id
   local place = redis.call('LPOS', home .. 'booked:' .. key, booking)
-  if not place then return end
+  if not place then return false end
   redis.call('LSET', home .. 'booked:' .. key, place, shorter)
   redis.call('DECRBY', home .. 'spent:' .. key, booked - used)
+  return true
 end
