@@ -59,7 +59,7 @@ class Copy:
         except subprocess.TimeoutExpired:
             return Run(False, ["(the tests do not end)"], "")
         lines = done.stdout.splitlines()
-        failed = [line.split()[1] for line in lines if line.startswith(("FAILED ", "ERROR "))]
+        failed = [line.split()[1] for line in lines if line.startswith(("FAILED tests/", "ERROR tests/"))]
         return Run(done.returncode == 0, failed, "\n".join(lines[-15:]) + done.stderr[-2000:])
 
     def run_mutated(self, mutant: Mutant) -> Run:

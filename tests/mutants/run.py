@@ -11,34 +11,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.mutants import flow, kernel, roles
 from tests.mutants.copies import Copy, Run
-from tests.mutants.mutant import Mutant
+from tests.mutants.mutant import Mutant, load_tables, misfits
 from tests.mutants.page import table_of, write_page
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = "docs/guarantees.md"
-TABLES = {
-    "The scripts that run every job": kernel.MUTANTS,
-    "The scripts of flow control": flow.MUTANTS,
-    "The roles of a worker, and connections": roles.MUTANTS,
-}
-
-
-def misfits(root: Path, mutants: Sequence[Mutant]) -> list[str]:
-    """What is wrong with the table: guards whose text is not in their file, or is there twice."""
-    found = []
-    for mutant in mutants:
-        path = root / mutant.file
-        count = path.read_text(encoding="utf-8").count(mutant.text) if path.exists() else 0
-        if count == 0:
-            found.append(f"{mutant.guard}: its text is not in {mutant.file}: {mutant.text!r}")
-        elif count > 1:
-            found.append(f"{mutant.guard}: its text is in {mutant.file} {count} times")
-        elif mutant.text == mutant.replacement:
-            found.append(f"{mutant.guard}: its mutant changes nothing")
-    names = [(mutant.guard, mutant.change) for mutant in mutants]
-    return found + [f"{guard}: twice in the table" for guard, _ in {n for n in names if names.count(n) > 1}]
 
 
 def hunt(root: Path, mutants: Sequence[Mutant], copies: int) -> dict[Mutant, Run]:
@@ -92,7 +70,8 @@ def main() -> int:
     parser.add_argument("words", nargs="*", help="only guards that contain one of these")
     parser.add_argument("--copies", type=int, default=2, help="how many run side by side")
     given = parser.parse_args()
-    every = [mutant for mutants in TABLES.values() for mutant in mutants]
+    tables = load_tables()
+    every = [mutant for mutants in tables.values() for mutant in mutants]
     if problems := misfits(ROOT, every):
         return _say(2, "\n".join(problems))
     chosen = [m for m in every if not given.words or any(word in m.guard for word in given.words)]
@@ -106,7 +85,7 @@ def main() -> int:
         return _say(1, "survived: " + "; ".join(mutant.guard for mutant in survivors))
     if len(chosen) == len(every):
         killer_of = {mutant: f"`{_killer_of(run)}`" for mutant, run in runs.items()}
-        lines = [line for title, table in TABLES.items() for line in table_of(title, table, killer_of)]
+        lines = [line for title, table in tables.items() for line in table_of(title, table, killer_of)]
         write_page(ROOT / PAGE, lines)
         _tell(f"the table is in {PAGE}")
     return 0

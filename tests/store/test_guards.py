@@ -137,3 +137,21 @@ async def test_a_replaced_job_that_ends_leaves_the_unique_key_to_the_next(scene:
 async def test_a_keys_line_goes_by_coming_and_not_by_name(scene: Scene) -> None:
     await scene.add("z", "m", "a", concurrency_key="k")
     assert [(await scene.claim(1)).jobs[0].id for _ in range(3)] == ["z", "m", "a"]
+
+
+async def test_a_signal_that_came_just_before_its_wait_wakes_the_job(scene: Scene) -> None:
+    await scene.add("a")
+    held = await scene.take_one("a")
+    assert await scene.engine.signal("a", "go", b"1") == "stored"
+    await scene.settle(held, "suspend", "waits", -1, "go#0")
+    await scene.engine.promote()
+    await scene.take_one("a")
+
+
+async def test_a_stranger_s_ending_is_not_heard(scene: Scene) -> None:
+    await scene.add("parent")
+    await scene.add("child", parents=["parent"])
+    once = {"group": scene.queue.group_name, "keep_ms": scene.engine.keep_ms}
+    told = [("child", "stranger", "failed", "")]
+    assert await scene.engine.call("tell", once, told) == [b"known"]
+    assert await scene.status("child") == "waiting"
