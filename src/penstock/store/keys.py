@@ -182,7 +182,7 @@ class QueueKeys:
 
     @property
     def timers(self) -> str:
-        """Sorted set by due time in ms: ``job <id>`` asleep, ``late <id>`` expiring, ``rate <lane> <key>``."""
+        """Sorted set by due time (ms): ``job <id>`` asleep, ``late <id>`` expiring, ``rate <lane> <key>``."""
         return f"{self.base}:timers"
 
     @property
@@ -247,7 +247,7 @@ class QueueKeys:
 
     @property
     def cron_due(self) -> str:
-        """Sorted set: schedules that are not paused by their next slot in ms."""
+        """Sorted set: schedules that are not paused, by their next slot in ms."""
         return f"{self.base}:cron_due"
 
     @property
