@@ -33,6 +33,11 @@ WANTED = {
 LIMIT_SECONDS = 240
 
 
+def say(line: str) -> None:
+    """One line on standard error."""
+    sys.stderr.write(line + "\n")
+
+
 def constraints(name: str) -> Path:
     """The file of a peer's pinned versions."""
     return TREE / "bench" / f"constraints-{name}.txt"
@@ -50,7 +55,7 @@ def make(name: str, *, pin: bool) -> None:
     home, stamp = HOME / name, HOME / name / ".made"
     if not pin and stamp.exists() and stamp.read_text("utf-8") == mark(name):
         return
-    print(f"{name}: making {home.relative_to(TREE)}", flush=True)
+    say(f"{name}: making {home.relative_to(TREE)}")
     shutil.rmtree(home, ignore_errors=True)
     venv.create(home, with_pip=True)
     pip = [str(home / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
@@ -78,7 +83,7 @@ def main() -> int:
             make(name, pin=asked.pin)
         except (subprocess.SubprocessError, OSError) as error:
             failed = True
-            print(f"{name}: cannot be made: {error}", file=sys.stderr, flush=True)
+            say(f"{name}: cannot be made: {error}")
     return int(failed)
 
 

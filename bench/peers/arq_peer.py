@@ -50,7 +50,11 @@ async def producer() -> AsyncIterator[Producer]:
 
 
 async def _work() -> None:
-    fast = {} if OPTIONS.get("defaults") else {"poll_delay": POLL_SECONDS, "keep_result": 0, "log_results": False}
+    fast = (
+        {}
+        if OPTIONS.get("defaults")
+        else {"poll_delay": POLL_SECONDS, "keep_result": 0, "log_results": False}
+    )
     worker = Worker(
         [noop, hang],
         queue_name=OPTIONS["queue"],

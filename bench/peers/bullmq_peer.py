@@ -45,9 +45,7 @@ async def producer() -> AsyncIterator[Producer]:
 
 
 async def _work() -> None:
-    Worker(
-        OPTIONS["queue"], process, {"connection": OPTIONS["url"], "concurrency": OPTIONS["concurrency"]}
-    )
+    Worker(OPTIONS["queue"], process, {"connection": OPTIONS["url"], "concurrency": OPTIONS["concurrency"]})
     await asyncio.Event().wait()
 
 

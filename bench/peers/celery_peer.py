@@ -55,7 +55,7 @@ def work() -> None:
 
 
 PLAYER = Player(
-    producer=blocking(one, many, lambda marker: hang.delay(marker)),
+    producer=blocking(one, many, hang.delay),
     work=work,
     packages=("celery", "kombu", "redis", "hiredis"),
     setting="ignore_result, prefetch multiplier 16, early acknowledgement, `celery worker -P threads -c "

@@ -41,7 +41,7 @@ def work() -> None:
 
 
 PLAYER = Player(
-    producer=blocking(lambda: noop.send(**PAYLOAD), many, lambda marker: hang.send(marker)),
+    producer=blocking(lambda: noop.send(**PAYLOAD), many, hang.send),
     work=work,
     packages=("dramatiq", "redis", "hiredis"),
     setting="middleware=[], `dramatiq -p 1 -t <concurrency>`; no bulk enqueue, so one call after another",

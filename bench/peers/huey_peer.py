@@ -39,10 +39,10 @@ def work() -> None:
 
 
 PLAYER = Player(
-    producer=blocking(lambda: noop(**PAYLOAD), many, lambda marker: hang(marker)),
+    producer=blocking(lambda: noop(**PAYLOAD), many, hang),
     work=work,
     packages=("huey", "redis", "hiredis"),
-    setting="RedisHuey(results=False, blocking=True), `huey_consumer -k thread -w <concurrency> --no-periodic "
-    "--disable-health-check`; no bulk enqueue, so one call after another",
+    setting="RedisHuey(results=False, blocking=True), `huey_consumer -k thread -w <concurrency> "
+    "--no-periodic --disable-health-check`; no bulk enqueue, so one call after another",
     best={"kind": "process", "concurrency": 2},
 )

@@ -28,7 +28,7 @@ WARM_UP = 10
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Medians, in milliseconds a claim of ``batch`` jobs; ``ratio`` is the long queue's over the short one's."""
+    """Medians, in milliseconds a claim of ``batch`` jobs; ``ratio`` is long over short."""
 
     short: int
     long: int

@@ -57,9 +57,7 @@ class Measures:
     async def _enqueue(self, system: System) -> None:
         plan, name = self._plan, system.name
         bulk_rate = self._book.last(name, "enqueue_bulk") or system.rates[2]
-        rates = await requests.enqueue(
-            self.arena, system, plan.enqueue_s, plan.singles, plan.bulk, bulk_rate
-        )
+        rates = await requests.enqueue(self.arena, system, plan.enqueue_s, plan.singles, plan.bulk, bulk_rate)
         self._book.write(name, "enqueue_one", rates.one)
         self._book.write(name, "enqueue_bulk", rates.bulk)
 

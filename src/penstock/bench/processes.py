@@ -1,4 +1,4 @@
-"""Processes of the systems: asked once within a time limit, or kept as workers, then killed with their children."""
+"""Processes of the systems: asked once within a time limit, or kept as workers and then killed."""
 
 from __future__ import annotations
 

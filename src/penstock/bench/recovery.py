@@ -50,8 +50,14 @@ async def _holder(marker: Path, crew: Sequence[WorkerProcess]) -> WorkerProcess:
     while time.monotonic() < until:
         for process in crew:
             process.check_alive()
-        if marker.exists():
-            pid = int(marker.read_text(encoding="ascii"))
-            return next(process for process in crew if pid in tree_of(process.pid))
+        if (victim := _named(marker, crew)) is not None:
+            return victim
         await asyncio.sleep(LOOK_SECONDS)
     raise MeasureFailedError(f"the job did not begin within {BEGIN_SECONDS:.0f} s")
+
+
+def _named(marker: Path, crew: Sequence[WorkerProcess]) -> WorkerProcess | None:
+    if not marker.exists():
+        return None
+    pid = int(marker.read_text(encoding="ascii"))
+    return next((process for process in crew if pid in tree_of(process.pid)), None)

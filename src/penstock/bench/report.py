@@ -43,7 +43,7 @@ def document(results: Results) -> Figures:
 def _system(results: Results, name: str) -> Figures:
     book = results.book
     described = results.descriptions.get(name, {})
-    figures = {figure: book.median(name, figure) for figure in _PLAIN}
+    figures: Figures = {figure: book.median(name, figure) for figure in _PLAIN}
     figures |= {"drain": {str(at): book.median(name, f"drain.{at}") for at in CONCURRENCIES}}
     if described.get("best"):
         figures |= {"drain_best": book.median(name, "drain_best"), "drain_best_options": described["best"]}
@@ -164,6 +164,6 @@ def _caption(figures: Figures) -> str:
 
 
 def _rounded(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in values.items()}
-
-
+    return {
+        key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in values.items()
+    }

@@ -36,9 +36,7 @@ class Results:
     backlog: Backlog | None = None
 
 
-async def run_suite(
-    plan: Plan, systems: Sequence[System], redis_url: str | None, report: Report
-) -> Results:
+async def run_suite(plan: Plan, systems: Sequence[System], redis_url: str | None, report: Report) -> Results:
     """Measure as planned on an embedded server, or on the one at ``redis_url``.
 
     ``report`` is told what is being measured. Memory is always measured
@@ -121,9 +119,7 @@ async def _round(
             except MeasureFailedError as error:
                 results.book.fail(system.name, name, str(error))
             except TimeoutError:
-                results.book.fail(
-                    system.name, name, f"not done within {results.plan.measure_limit_s:.0f} s"
-                )
+                results.book.fail(system.name, name, f"not done within {results.plan.measure_limit_s:.0f} s")
             await measures.arena.clear()
     return 1
 
@@ -170,5 +166,3 @@ async def _memory(
                 results.book.write(system.name, "bytes_per_job_tuned", tuned)
         except MeasureFailedError as error:
             results.book.fail(system.name, "bytes_per_job", str(error))
-
-

@@ -51,7 +51,9 @@ def bench(  # noqa: PLR0917 - each argument is an option
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option("--peer", metavar="NAME", help="Only this peer; may be given again.", show_default=False),
+        typer.Option(
+            "--peer", metavar="NAME", help="Only this peer; may be given again.", show_default=False
+        ),
     ] = None,
     features: Annotated[
         bool,
@@ -94,8 +96,11 @@ def bench(  # noqa: PLR0917 - each argument is an option
     if features:
         _compare(baseline, rounds, json_file)
         return
-    figures = _reporting(lambda report: _measured(quick, rounds, peers, only or [], redis_url, report))
-    figures = document(figures)
+    results = _reporting(lambda report: _measured(quick, rounds, peers, only or [], redis_url, report))
+    figures = document(results)
+    figures["machine"]["command"] = _command(
+        quick=quick, rounds=rounds, peers=peers, only=only or [], redis_url=redis_url
+    )
     _print(figures, table(figures), json_file)
     if json_file != STDOUT:
         for line in failures(figures):
@@ -129,7 +134,21 @@ def _compare(revision: str, rounds: int | None, json_file: str | None) -> None:
 
     plan = Plan.of_features(rounds or 7)
     found = _reporting(lambda report: features.compare(plan, revision, report))
+    found["machine"]["command"] = f"penstock bench --features --baseline {revision} --rounds {plan.rounds}"
     _print(found, features.table(found), json_file)
+
+
+def _command(
+    *, quick: bool, rounds: int | None, peers: bool | None, only: list[str], redis_url: str | None
+) -> str:
+    words = ["penstock", "bench", *(["--quick"] if quick else [])]
+    words += [] if rounds is None else ["--rounds", str(rounds)]
+    words += [] if peers is None else ["--peers" if peers else "--no-peers"]
+    # The url itself may hold a password.
+    words += [word for name in only for word in ("--peer", name)] + (
+        ["--redis-url", "URL"] if redis_url else []
+    )
+    return " ".join(words)
 
 
 def _reporting(measure: Callable[[Report], Coroutine[Any, Any, Any]]) -> Any:

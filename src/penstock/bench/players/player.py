@@ -49,7 +49,8 @@ class Tally:
         """``directory`` is where the benchmark looks; without one nothing is written."""
         self._directory = directory
         self._lock = threading.Lock()
-        self._reset()
+        self._map: mmap.mmap | None = None
+        self._calls = 0
         os.register_at_fork(after_in_child=self._reset)
 
     def count(self, calls: int = 1) -> None:
@@ -61,9 +62,10 @@ class Tally:
             _SLOT.pack_into(self._map, 0, self._calls, time.monotonic())
 
     def _reset(self) -> None:
-        self._calls = 0
-        self._map: mmap.mmap | None = None
+        # The parent's lock may have been held by a thread that the child does not have.
         self._lock = threading.Lock()
+        self._map = None
+        self._calls = 0
 
     def _open(self) -> mmap.mmap:
         if self._directory is None:
@@ -172,7 +174,7 @@ def main(player: Player) -> None:
 def become(program: str, *words: str) -> NoReturn:
     """Turn into a program of this environment, the way a system's workers are started by hand."""
     path = str(Path(sys.executable).parent / program)
-    os.execv(path, [path, *words])
+    os.execv(path, [path, *words])  # noqa: S606 - no shell is wanted
 
 
 def run_fast(work: Coroutine[Any, Any, Any]) -> None:
