@@ -1,6 +1,6 @@
 """Rates: in no window does a key start more than its limit allows, and little of the limit is wasted."""
 
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
@@ -28,7 +28,7 @@ async def drain_by_the_clock(
     return started
 
 
-def worst_window(started: list[tuple[int, int]], weigh: Any) -> int:
+def worst_window(started: list[tuple[int, int]], weigh: Callable[[int], int]) -> int:
     """The most that any window of a minute holds."""
     return max(
         sum(weigh(units) for at, units in started if begin <= at < begin + MINUTE_MS) for begin, _ in started

@@ -17,6 +17,18 @@ MOST_PARENTS = 100_000
 MOST_UNITS = 10**12
 MOST_PLACES = 1_000_000
 
+_FIELDS = {
+    "key": "concurrency_key",
+    "limit": "concurrency_limit",
+    "rate": "rate_key",
+    "units": "rate_units",
+    "unique": "unique_key",
+    "policy": "unique_policy",
+    "parents": "parents",
+    "on_failure": "on_parent_failure",
+    "joins": "joins",
+}
+
 _encoder = msgspec.json.Encoder(enc_hook=as_json)
 
 
@@ -29,6 +41,18 @@ def encode_flow(job: Job, ttl_ms: int, check_duration: Callable[[object, str], f
         own_ttl_ms = round(check_duration(job.result_ttl_seconds, "result_ttl_seconds") * 1000)
         options["keep_shift"] = own_ttl_ms - ttl_ms
     return _encoder.encode(options) if options else b""
+
+
+def read_flow(job: Job, raw: bytes) -> None:
+    """Write stored options back onto ``job``; raise ``ValueError`` for what is no JSON object."""
+    options = msgspec.json.decode(raw, type=dict[str, Any])
+    for name, field in _FIELDS.items():
+        if name in options:
+            setattr(job, field, options[name])
+    if "window" in options:
+        job.unique_window_seconds = options["window"] / 1000
+    if "expires" in options:
+        job.expires_at = options["expires"] / 1000
 
 
 def _key_options(job: Job) -> dict[str, Any]:

@@ -40,9 +40,9 @@ class Outcome(NamedTuple):
     """How an attempt ended, ready to be settled under its lease.
 
     ``body`` is the result's JSON for ``complete``, the reason for ``suspend`` and the error text
-    otherwise; ``detail`` a traceback for the dead letter, or the signal (``<name>#<place>``) that a
-    suspended job awaits. ``delay_ms`` is the wait before the next attempt; a suspended job with -1 wakes
-    by a signal alone.
+    otherwise; ``detail`` a traceback for the dead letter, the signal (``<name>#<place>``) that a
+    suspended job awaits, or for ``defer`` the ms after which the job fails instead. ``delay_ms`` is the
+    wait before the next attempt; a suspended job with -1 wakes by a signal alone.
     """
 
     id: str

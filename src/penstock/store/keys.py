@@ -242,7 +242,7 @@ class QueueKeys:
 
     @property
     def cron(self) -> str:
-        """Hash: schedule → JSON, ``<schedule>#last`` → newest slot dealt with in ms, ``<schedule>#paused``."""
+        """Hash: schedule → JSON, ``<schedule>#last`` → newest slot dealt with in ms, ``…#paused``."""
         return f"{self.base}:cron"
 
     @property
@@ -252,5 +252,5 @@ class QueueKeys:
 
     @property
     def calls(self) -> str:
-        """Channel: ``cancel <id> <lease>``, ``emit <id>``, ``end <id>`` and ``schedule``, for those who listen now."""
+        """Channel of calls: ``cancel <id> <lease>``, ``emit <id>``, ``end <id>``, ``schedule``."""
         return f"{self.base}:calls"

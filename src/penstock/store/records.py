@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from penstock.core.codec import JobSpec, decode, decode_spec
 from penstock.core.errors import InvalidJobError, NewerFormatError, StoreError
+from penstock.core.flow import read_flow
 from penstock.core.job import Job, JobStatus
 from penstock.core.outcomes import Claimed
 from penstock.store.connect import translated
@@ -104,6 +105,8 @@ def _job(job_id: str, spec: JobSpec, fields: Mapping[str, bytes], queue_name: st
     holder = _text(fields.get("worker"))
     job.worker_id = holder.partition(":")[0] if holder else None
     job.result = decode(fields["result"]) if "result" in fields else None
+    if "flow" in fields:
+        read_flow(job, fields["flow"])
     return job
 
 

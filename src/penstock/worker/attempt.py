@@ -21,7 +21,7 @@ from penstock.worker.reporter import Reporter
 from penstock.worker.watchdog import Watchdog
 
 UNKNOWN_TYPE_DELAY_MS = 15_000
-UNKNOWN_TYPE_GRACE_SECONDS = 3600.0
+UNKNOWN_TYPE_GRACE_MS = 3_600_000
 LONGEST_ERROR = 2000
 LONGEST_TRACEBACK = 8000
 
@@ -129,11 +129,10 @@ def _unknown_type(room: AttemptRoom, claimed: Claimed, spec: JobSpec) -> Outcome
     error = UnknownJobTypeError(
         f"worker {room.worker_id} has no handler for type {spec.type!r}; it has {known}"
     )
-    # In a rolling deploy a newer worker knows the type, so the job goes back unspent for a while.
-    if room.reporter.now_seconds() - spec.created_at < UNKNOWN_TYPE_GRACE_SECONDS:
-        return Outcome(claimed.id, claimed.lease, "defer", _text_of(error), UNKNOWN_TYPE_DELAY_MS)
-    problem = f"{_text_of(error)}; no worker that took the job knew its type in the hour after it was made"
-    return Outcome(claimed.id, claimed.lease, "fail", problem)
+    # In a rolling deploy a newer worker knows the type, so the job goes back unspent for a while. The server
+    # keeps the time, from the first worker that did not know it.
+    grace_ms = str(UNKNOWN_TYPE_GRACE_MS)
+    return Outcome(claimed.id, claimed.lease, "defer", _text_of(error), UNKNOWN_TYPE_DELAY_MS, grace_ms)
 
 
 def _stopped(

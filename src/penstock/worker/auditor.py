@@ -51,8 +51,9 @@ class Auditor:
 
     async def _tend_keys(self) -> None:
         prefix = self._engine.keys.holders
+        client = cast("Any", self._engine.client)
         with translated(self._engine.where):
-            found = [key async for key in cast("Any", self._engine.client).scan_iter(_glob(prefix), count=512)]
+            found = [key async for key in client.scan_iter(_glob(prefix), count=512)]
         keys = [key.decode().removeprefix(prefix) for key in found]
         for at in range(0, len(keys), BATCH):
             if evicted := await self._engine.tend_keys(keys[at : at + BATCH]):

@@ -18,7 +18,15 @@ local function retry(id, state, problem, delay_ms)
   wait_for(id, state, delay_ms, 'retrying', problem)
 end
 
-local function defer(id, state, problem, delay_ms)
+-- `grace_ms` bounds how long a job goes back this way, from the first time on; empty, it does for ever.
+local function defer(id, state, problem, delay_ms, grace_ms)
+  if grace_ms ~= '' then
+    redis.call('HSETNX', job .. id, 'unknown_since', now)
+    if now - tonumber(redis.call('HGET', job .. id, 'unknown_since')) >= tonumber(grace_ms) then
+      local given_up = string.format('; nobody who took the job within %.0f s could run it', grace_ms / 1000)
+      return fail(id, state, problem .. given_up, '')
+    end
+  end
   wait_for(id, state, delay_ms, 'deferred', problem, 'attempt', state.attempt - 1, 'releases', state.releases + 1)
 end
 
