@@ -36,10 +36,10 @@ def machine_line(figures: Figures) -> str:
     machine = figures["machine"]
     server = machine["server"]
     return (
-        f"Measured by `{machine['command']}` on {machine['cores']} cores ({machine['processor']}), {server['name']} {server['version']} with its "
-        f"append-only file {server['settings'].get('appendonly', '?')}, Python {machine['python']}; "
-        f"medians of {machine['rounds']} rounds; load {machine['load_before']} before, "
-        f"{machine['load_after']} after."
+        f"Measured by `{machine['command']}` on {machine['cores']} cores ({machine['processor']}), "
+        f"{server['name']} {server['version']} with its append-only file "
+        f"{server['settings'].get('appendonly', '?')}, Python {machine['python']}; medians of "
+        f"{machine['rounds']} rounds; load {machine['load_before']} before, {machine['load_after']} after."
     )
 
 

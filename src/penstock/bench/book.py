@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 GIVE_UP_AFTER = 1
+HOPELESS_AFTER = 2
 
 
 @dataclass(slots=True)
@@ -28,6 +29,12 @@ class Book:
     def is_given_up(self, system: str, measure: str) -> bool:
         """Whether trying again would only take time: it failed and has never worked."""
         return not self.values[system, measure] and len(self.failures[system, measure]) >= GIVE_UP_AFTER
+
+    def is_hopeless(self, system: str) -> bool:
+        """Whether a system has failed at two measures and worked at none: it would only take time."""
+        failed = [measure for name, measure in self.failures if name == system]
+        worked = any(name == system and found for (name, _), found in self.values.items())
+        return len(failed) >= HOPELESS_AFTER and not worked
 
     def last(self, system: str, measure: str) -> float | None:
         """The newest value."""

@@ -110,7 +110,7 @@ async def _round(
             system = present[(at + number) % len(present)]
             if time.monotonic() > until:
                 return 0
-            if results.book.is_given_up(system.name, name) or not measures.concerns(system, name, results):
+            if not _is_worth_trying(measures, system, name, results):
                 continue
             report(f"round {number} of {results.plan.rounds}: {name}, {system.name}")
             try:
@@ -122,6 +122,13 @@ async def _round(
                 results.book.fail(system.name, name, f"not done within {results.plan.measure_limit_s:.0f} s")
             await measures.arena.clear()
     return 1
+
+
+def _is_worth_trying(measures: Measures, system: System, name: str, results: Results) -> bool:
+    book = results.book
+    if book.is_given_up(system.name, name) or book.is_hopeless(system.name):
+        return False
+    return measures.concerns(system, name, results)
 
 
 async def _once(
@@ -137,6 +144,7 @@ async def _once(
             results.book.fail(ours[0].name, "backlog", str(error))
         await arena.clear()
     able = [system for system in present if not results.book.is_given_up(system.name, "recovery")]
+    able = [system for system in able if not results.book.is_hopeless(system.name)]
     if plan.recovery_s:
         report(f"recovery after SIGKILL, all side by side, up to {plan.recovery_s:.0f} s")
         recovering = (_recovery(arena, system, len(able), results) for system in able)
@@ -157,6 +165,8 @@ async def _memory(
     arena: Arena, plan: Plan, present: Sequence[System], results: Results, report: Report
 ) -> None:
     for system in present:
+        if results.book.is_hopeless(system.name):
+            continue
         report(f"memory a job, {system.name}")
         try:
             held = await memory.measure(arena, system, plan.held)
