@@ -47,7 +47,7 @@ torture: $(STAMP) ## Strike workers, servers, network and clock at random and au
 mutants: $(STAMP) ## Take out each guard in a copy and show which test notices
 	@$(BIN)/python -m tests.mutants.run $(ARGS)
 
-bench: $(STAMP) ## Measure Penstock beside bare redis-py
+bench: $(STAMP) ## Measure Penstock beside bare redis-py and other job queues
 	@$(BIN)/python -m penstock bench $(ARGS)
 
 pins: $(STAMP) ## Write constraints.txt anew from what pip resolves today

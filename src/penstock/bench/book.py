@@ -6,7 +6,7 @@ import statistics
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-GIVE_UP_AFTER = 1
+GIVE_UP_AFTER = 2
 HOPELESS_AFTER = 2
 
 
@@ -16,25 +16,37 @@ class Book:
 
     values: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
     failures: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
+    ruled_out: dict[tuple[str, str], str] = field(default_factory=dict)
+    worked: set[tuple[str, str]] = field(default_factory=set)
 
     def write(self, system: str, measure: str, value: float | None) -> None:
         """Add a round's value; ``None`` is left out."""
         if value is not None:
             self.values[system, measure].append(value)
 
+    def succeed(self, system: str, measure: str) -> None:
+        """Say that a measure worked, whatever figures it wrote."""
+        self.worked.add((system, measure))
+
+    def rule_out(self, system: str, measure: str, reason: str) -> None:
+        """Say that a system cannot do this at all; that is no failure."""
+        self.ruled_out[system, measure] = reason
+
     def fail(self, system: str, measure: str, reason: str) -> None:
         """Say why a round has no value."""
         self.failures[system, measure].append(reason)
 
     def is_given_up(self, system: str, measure: str) -> bool:
-        """Whether trying again would only take time: it failed and has never worked."""
-        return not self.values[system, measure] and len(self.failures[system, measure]) >= GIVE_UP_AFTER
+        """Whether trying again would only take time: it cannot, or failed twice and has never worked."""
+        if (system, measure) in self.ruled_out:
+            return True
+        failed = len(self.failures.get((system, measure), []))
+        return (system, measure) not in self.worked and failed >= GIVE_UP_AFTER
 
     def is_hopeless(self, system: str) -> bool:
         """Whether a system has failed at two measures and worked at none: it would only take time."""
-        failed = [measure for name, measure in self.failures if name == system]
-        worked = any(name == system and found for (name, _), found in self.values.items())
-        return len(failed) >= HOPELESS_AFTER and not worked
+        failed = [key for key, found in self.failures.items() if key[0] == system and found]
+        return len(failed) >= HOPELESS_AFTER and not any(name == system for name, _ in self.worked)
 
     def last(self, system: str, measure: str) -> float | None:
         """The newest value."""
@@ -48,9 +60,8 @@ class Book:
 
     def reasons(self, system: str) -> dict[str, str]:
         """The last failure of each measure that has one."""
-        return {
-            measure: found[-1] for (name, measure), found in self.failures.items() if name == system and found
-        }
+        last = {key: found[-1] for key, found in self.failures.items() if found}
+        return {measure: why for (name, measure), why in (last | self.ruled_out).items() if name == system}
 
     def spread(self, system: str) -> dict[str, list[float]]:
         """The least and the greatest value of each measure with more than one."""

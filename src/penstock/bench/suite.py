@@ -87,7 +87,7 @@ async def _describe(
             continue
         results.descriptions[system.name] = described
         for measure, reason in described["unable"].items():
-            results.book.fail(system.name, measure, reason)
+            results.book.rule_out(system.name, measure, reason)
         present.append(system)
     return present
 
@@ -116,6 +116,7 @@ async def _round(
             try:
                 async with asyncio.timeout(results.plan.measure_limit_s):
                     await measure(system)
+                results.book.succeed(system.name, name)
             except MeasureFailedError as error:
                 results.book.fail(system.name, name, str(error))
             except TimeoutError:
