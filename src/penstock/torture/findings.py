@@ -21,7 +21,7 @@ from penstock.worker.janitor import Janitor
 FACTS_A_READ = 5000
 JOBS_AT_ONCE = 50
 #: Further ahead than any clock of a scenario.
-MARGIN_MS = 86_400_000
+MARGIN_MS = 2 * 86_400_000
 #: What stands as long as a queue does: its lanes, books, bell and registers, none of which grow with jobs.
 STANDING_KEYS = frozenset(
     {"stream", "stream:high", "stream:low", "stream:suspects", "stream:keyed", "counts", "credits", "dlq"}

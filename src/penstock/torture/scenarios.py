@@ -57,7 +57,7 @@ SCENARIOS = MappingProxyType(
             ),
             is_networked=True,
         ),
-        "clock_jumps": Scenario((faults.jump_clock,), has_clock=True),
+        "clock_jumps": Scenario((faults.jump_clock, faults.jump_clock, faults.kill_worker), has_clock=True),
         "everything": Scenario(
             (
                 faults.kill_worker,

@@ -34,6 +34,8 @@ Answer = TypeVar("Answer")
 DRAIN_SECONDS = 180.0
 LOOK_AGAIN_SECONDS = 0.2
 KEYS_A_CALL = 100
+#: Further than a clock goes back in any scenario that somebody waits for, and less than the retention.
+AHEAD_SECONDS = 86_400.0
 
 
 async def run_scenario(
@@ -139,6 +141,9 @@ class _Run:
             await self._strike_until(self._is_drained)
         else:
             await self._strike_while_producing(seconds)
+            if self._scene.clock is not None:
+                # What waits for a time that the clock went back from comes due.
+                self._scene.clock.jump(AHEAD_SECONDS)
             await self._drain()
         ended = len(crew.died())
         await crew.stop()

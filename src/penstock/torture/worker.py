@@ -28,6 +28,7 @@ from penstock.worker.handlers import Handlers
 from penstock.worker.worker import Worker
 
 GRACE_SECONDS = 10.0
+READ_BYTES = 1024
 
 
 class WitnessedEngine(Engine):
@@ -90,7 +91,9 @@ async def work(orders: Orders) -> None:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    # Unbuffered, so that nothing is locked when the interpreter ends while this waits.
+    while os.read(sys.stdin.fileno(), READ_BYTES):
+        continue
     os.kill(os.getpid(), signal.SIGKILL)
 
 
