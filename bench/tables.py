@@ -152,9 +152,16 @@ def _at(figures: Figures, path: str) -> float | None:
     return value
 
 
+def chart(figures: Figures) -> str:
+    """The picture drawn from the same figures."""
+    names = ", ".join(_label(name) for name in figures["systems"])
+    return f"![Drain, bulk enqueue and pickup of {names}: bars on logarithmic scales](speed.svg)"
+
+
 TABLES: dict[str, Callable[[Figures], str]] = {
     "comparison": comparison,
     "summary": summary,
     "settings": settings,
     "missing": missing,
+    "chart": chart,
 }

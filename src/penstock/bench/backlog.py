@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from penstock import Job, RedisStreamsQueue, create_redis_queue
 from penstock.bench.arena import Arena
 from penstock.bench.players.player import PAYLOAD
-from penstock.bench.processes import ask
+from penstock.bench.processes import MeasureFailedError, ask
 from penstock.bench.systems import System
 from penstock.core.config import QueueConfig
 from penstock.core.names import new_nonce
@@ -59,6 +59,8 @@ async def _claim_ms(queue: RedisStreamsQueue) -> float:
     started = time.perf_counter()
     claim = await queue.engine.claim("bench", new_nonce(), BATCH)
     took = time.perf_counter() - started
+    if len(claim.jobs) != BATCH:
+        raise MeasureFailedError(f"a claim took {len(claim.jobs)} jobs of {BATCH}")
     await queue.engine.settle([Outcome(job.id, job.lease, "complete", b"null") for job in claim.jobs])
     await queue.enqueue_many([Job(payload=PAYLOAD, type="noop") for _ in claim.jobs])
     return took * 1000
