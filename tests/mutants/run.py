@@ -39,7 +39,7 @@ def hunt(root: Path, mutants: Sequence[Mutant], copies: int) -> dict[Mutant, Run
                 run = copy.run_mutated(mutant)
             finally:
                 free.put(copy)
-            state = "SURVIVED" if run.is_good else "killed by " + _killer_of(run)
+            state = "SURVIVED" if run.is_good else "killed by " + _killer_of(mutant, run)
             _tell(f"{mutant.guard} | {mutant.change} | {state}")
             return run
 
@@ -47,10 +47,10 @@ def hunt(root: Path, mutants: Sequence[Mutant], copies: int) -> dict[Mutant, Run
             return dict(zip(mutants, pool.map(kill, mutants), strict=True))
 
 
-def _killer_of(run: Run) -> str:
-    """The name of the first test that failed, without its parameters."""
+def _killer_of(mutant: Mutant, run: Run) -> str:
+    """The name of the first test that failed, without its parameters; the first asked if none could say so."""
     if not run.failed:
-        return "(the tests could not be run)"
+        return f"{mutant.killers[0]} (ended with its run)"
     return run.failed[0].partition("[")[0].removeprefix("tests/")
 
 
@@ -77,14 +77,11 @@ def main() -> int:
     chosen = [m for m in every if not given.words or any(word in m.guard for word in given.words)]
     runs = hunt(ROOT, chosen, given.copies)
     survivors = [mutant for mutant, run in runs.items() if run.is_good]
-    unsure = [mutant for mutant, run in runs.items() if not run.is_good and not run.failed]
     _tell(f"{len(runs)} mutants, {len(survivors)} survived")
-    if unsure:
-        return _say(2, "tests could not be run for: " + "; ".join(mutant.guard for mutant in unsure))
     if survivors:
         return _say(1, "survived: " + "; ".join(mutant.guard for mutant in survivors))
     if len(chosen) == len(every):
-        killer_of = {mutant: f"`{_killer_of(run)}`" for mutant, run in runs.items()}
+        killer_of = {mutant: f"`{_killer_of(mutant, run)}`" for mutant, run in runs.items()}
         lines = [line for title, table in tables.items() for line in table_of(title, table, killer_of)]
         write_page(ROOT / PAGE, lines)
         _tell(f"the table is in {PAGE}")

@@ -4,10 +4,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from penstock import Job, UnsafeServerError
+from penstock import Job, QueueUnavailableError, UnsafeServerError
 from penstock.core.acceptance import accept
 from penstock.core.outcomes import Claimed
 from penstock.store import connect
+from tests.conftest import MakeQueue
+from tests.harness.faultproxy import FaultProxy
+from tests.harness.rules import containing
 from tests.store.scene import Scene
 
 pytestmark = pytest.mark.usefixtures("server")
@@ -156,3 +159,11 @@ async def test_a_stranger_s_ending_is_not_heard(scene: Scene) -> None:
     told = [("child", "stranger", "failed", "")]
     assert await scene.engine.call("tell", once, told) == [b"known"]
     assert await scene.status("child") == "waiting"
+
+
+async def test_a_bulk_whose_answer_is_lost_is_not_resent(make_queue: MakeQueue, proxy: FaultProxy) -> None:
+    queue = await make_queue("q", url=proxy.url)
+    rule = proxy.cut_before(containing(b"job-100"), times=None)
+    with pytest.raises(QueueUnavailableError):
+        await queue.enqueue_many([Job(id=f"job-{number}") for number in range(192)])
+    assert rule.hits == 1

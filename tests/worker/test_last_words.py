@@ -1,4 +1,4 @@
-"""What reaches its place though nothing else brings it: a cancellation by the beat, an outcome at the stop."""
+"""What arrives though nothing else brings it: a cancellation by the beat, an outcome at the stop."""
 
 import asyncio
 from collections.abc import Sequence
