@@ -111,8 +111,10 @@ def settings(figures: Figures) -> str:
     for name, one in figures["systems"].items():
         best = one.get("drain_best_options")
         own = "" if not best else f" Own best: {', '.join(f'{key} {value}' for key, value in best.items())}."
-        lines.append(f"- **{_label(name)} {one['version'] or ''}**: {one['setting'] or 'not started'}.{own}")
-    return "\n".join(lines)
+        chosen = (one["setting"] or "not started").replace("<concurrency>", "N")
+        title = f"{_label(name)} {one['version'] or ''}".strip()
+        lines.append(f"- **{title}**: {chosen}.{own}")
+    return "N is the concurrency.\n\n" + "\n".join(lines)
 
 
 def missing(figures: Figures) -> str:
