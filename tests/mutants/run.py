@@ -48,7 +48,7 @@ def hunt(root: Path, mutants: Sequence[Mutant], copies: int) -> dict[Mutant, Run
 
 
 def _killer_of(mutant: Mutant, run: Run) -> str:
-    """The name of the first test that failed, without its parameters; the first asked if none could say so."""
+    """The first test that failed, without its parameters; the first asked if none could say so."""
     if not run.failed:
         return f"{mutant.killers[0]} (ended with its run)"
     return run.failed[0].partition("[")[0].removeprefix("tests/")
