@@ -9,7 +9,7 @@ from typing import Any
 
 from penstock.core.job import Job, JobStatus
 from penstock.torture.faults import Blow, Struck
-from penstock.torture.history import Histories, History, p99
+from penstock.torture.history import Histories, p99
 from penstock.torture.ledger import Entry
 from penstock.torture.scenarios import Scenario
 from penstock.torture.work import PLACES_OF_A_KEY, answer
@@ -50,12 +50,12 @@ class Verdict:
 def judge(name: str, seed: int, evidence: Evidence) -> Verdict:
     """Count, compare and say what was broken."""
     histories = Histories(evidence.ledger, evidence.blows)
-    lost = _lost(evidence, histories)
-    twice = _settled_twice(evidence, histories)
-    standing = {
-        job_id: job.status.value for job_id, job in evidence.found.items() if job and not job.status.is_final
-    }
-    recoveries = histories.recoveries()
+    lost, twice = _lost(evidence, histories), _settled_twice(evidence, histories)
+    standing = [
+        f"{job_id} {job.status.value}"
+        for job_id, job in evidence.found.items()
+        if job and not job.status.is_final
+    ]
     figures = {
         "scenario": name,
         "seed": seed,
@@ -67,34 +67,39 @@ def judge(name: str, seed: int, evidence: Evidence) -> Verdict:
         "in_flight_at_kills": len(histories.in_flight),
         "zombies_refused": sum(_is_refusal(entry) for entry in evidence.ledger),
         "stuck": len(standing),
-        "recovery_p99_s": p99(recoveries),
+        "recovery_p99_s": p99(histories.recoveries()),
         "keys_left": len(evidence.keys_left),
     }
-    checks = (
+    checks = [
         (lost, "acknowledged jobs are gone, or completed and never ran to their end"),
-        (_unexcused_twice(twice, evidence, histories), "jobs were settled twice"),
-        (_unexcused(histories), "starts that no fault explains"),
-        ([f"{job_id} {status}" for job_id, status in standing.items()], "jobs have not ended"),
-        (evidence.keys_left, "keys are left after the retention"),
-        (_ended_badly(evidence), "jobs failed or were cancelled, and none had a reason to"),
-        (_wrong_results(evidence), "jobs have a result that is not theirs"),
-        (_paid_twice(evidence, histories), "steps were paid again though they were stored"),
-        (_crowded(evidence, histories), "times a key had more jobs running than it has places"),
-        (_before_parents(evidence, histories), "jobs started before their parent had ended"),
-        (
-            _late_recoveries(evidence, recoveries),
-            f"recoveries took over {evidence.scenario.most_recovery_s} s",
-        ),
-        (_long_pauses(evidence), f"times nothing was settled within {evidence.scenario.most_pause_s} s"),
-        (["the books"] * evidence.unbalanced, "auditor found them not to balance"),
-        (["worker"] * evidence.workers_lost, "workers ended by themselves"),
-    )
+        (_unexcused_twice(twice, histories), "jobs were settled twice"),
+        (standing, "jobs have not ended"),
+        *_checks(evidence, histories),
+    ]
     violations = [
         f"{len(found)} {text}: {', '.join(map(str, found[:NAMED]))}" for found, text in checks if found
     ]
     counted = Counter(blow.name for blow in evidence.blows)
     dealt = ", ".join(f"{count} {fault}" for fault, count in sorted(counted.items()))
     return Verdict(figures, violations, [f"dealt: {dealt or 'nothing'}"])
+
+
+def _checks(evidence: Evidence, histories: Histories) -> list[tuple[Sequence[object], str]]:
+    """What else may be broken: what was found of each kind, and how to say it."""
+    scenario = evidence.scenario
+    return [
+        (_unexcused(histories), "starts that no fault explains"),
+        (evidence.keys_left, "keys are left after the retention"),
+        (_ended_badly(evidence), "jobs failed or were cancelled, and none had a reason to"),
+        (_wrong_results(evidence), "jobs have a result that is not theirs"),
+        (_paid_twice(histories), "steps were paid again though they were stored"),
+        (_crowded(evidence, histories), "times a key had more jobs running than it has places"),
+        (_before_parents(evidence, histories), "jobs started before their parent had ended"),
+        (_late_recoveries(scenario, histories), f"recoveries took over {scenario.most_recovery_s} s"),
+        (_long_pauses(evidence), f"times nothing was settled within {scenario.most_pause_s} s"),
+        (["the books"] * evidence.unbalanced, "auditor found them not to balance"),
+        (["worker"] * evidence.workers_lost, "workers ended by themselves"),
+    ]
 
 
 def _lost(evidence: Evidence, histories: Histories) -> list[str]:
@@ -116,7 +121,7 @@ def _settled_twice(evidence: Evidence, histories: Histories) -> list[str]:
     ]
 
 
-def _unexcused_twice(twice: Sequence[str], evidence: Evidence, histories: Histories) -> list[str]:
+def _unexcused_twice(twice: Sequence[str], histories: Histories) -> list[str]:
     """Those of which no settle fell into what a power cut or a failover may take."""
     return [
         job_id
@@ -160,7 +165,7 @@ def _wrong_results(evidence: Evidence) -> list[str]:
     ]
 
 
-def _paid_twice(evidence: Evidence, histories: Histories) -> list[str]:
+def _paid_twice(histories: Histories) -> list[str]:
     """Steps whose function ran after the step was known to be stored, and not because that was lost."""
     found = []
     for job_id, history in histories.by_job.items():
@@ -200,8 +205,8 @@ def _before_parents(evidence: Evidence, histories: Histories) -> list[str]:
     return found
 
 
-def _late_recoveries(evidence: Evidence, recoveries: Sequence[float]) -> list[float]:
-    most, figure = evidence.scenario.most_recovery_s, p99(recoveries)
+def _late_recoveries(scenario: Scenario, histories: Histories) -> list[float]:
+    most, figure = scenario.most_recovery_s, p99(histories.recoveries())
     return [figure] if most is not None and figure is not None and figure > most else []
 
 
@@ -212,6 +217,3 @@ def _long_pauses(evidence: Evidence) -> list[str]:
     returns = [blow.ended_at for blow in evidence.blows if blow.struck is Struck.SERVER and most]
     first = [min((at - back for at in settled if at > back), default=0.0) for back in returns]
     return [f"{pause:.1f} s" for pause in first if most and pause > most]
-
-
-__all__ = ["Evidence", "History", "Verdict", "judge"]

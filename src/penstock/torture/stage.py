@@ -77,7 +77,8 @@ async def _stage(scenario: Scenario, seed: int, directory: Path, url: str | None
             url_of(-1), queue_name=QUEUE, timings=scenario.timings, config=config, clock=clock
         )
         stack.push_async_callback(queue.close)
-        stack.push_async_callback(remove_keys, queue)
+        if not anvil.is_ours:
+            stack.push_async_callback(remove_keys, queue)
         ledger = Ledger(directory / "ledger.jsonl")
         orders = Orders(
             "",
@@ -90,19 +91,30 @@ async def _stage(scenario: Scenario, seed: int, directory: Path, url: str | None
         )
         crew = Crew(orders, url_of, directory / "workers.log", scenario.workers, ledger)
         stack.callback(crew.abandon)
-        producer = Producer(queue, scenario, seed)
-        scene = Scene(
-            anvil,
-            crew,
-            queue.engine.keys,
-            queue.group_name,
-            scenario.timings,
-            random.Random(seed),  # noqa: S311 - seeded, so that a run can be repeated
-            ports,
-            clock,
-            producer.repeat,
-        )
-        yield _Run(scenario, seed, queue, scene, producer, ledger)
+        yield _run_of(scenario, seed, queue, (anvil, crew, ports, clock), ledger)
+
+
+def _run_of(
+    scenario: Scenario,
+    seed: int,
+    queue: RedisStreamsQueue,
+    struck: tuple[Anvil, Crew, list[Port], JumpingClock | None],
+    ledger: Ledger,
+) -> _Run:
+    anvil, crew, ports, clock = struck
+    producer = Producer(queue, scenario, seed)
+    scene = Scene(
+        anvil,
+        crew,
+        queue.engine.keys,
+        queue.group_name,
+        scenario.timings,
+        random.Random(seed),  # noqa: S311 - seeded, so that a run can be repeated
+        ports,
+        clock,
+        producer.repeat,
+    )
+    return _Run(scenario, seed, queue, scene, producer, ledger)
 
 
 def _anvil(scenario: Scenario, directory: Path, url: str | None) -> Anvil:
