@@ -54,21 +54,22 @@ async def test_ten_thousand_jobs_end_as_a_plain_evaluation_says(
     asked: set[str] = set()
     handlers = "tests.acceptance.graph_jobs:handlers"
     crew = [await workers.start(handlers=handlers, worker_id=f"w{number}") for number in range(2)]
+
+    async def is_over() -> bool:
+        stats = await queue.get_queue_stats()
+        return sum(stats[status] for status in ("completed", "failed", "cancelled")) == JOBS
+
     for kill in range(KILLS):
         before = (await queue.get_queue_stats())["completed"]
 
         async def has_gone_on(so_far: int = before) -> bool:
-            return (await queue.get_queue_stats())["completed"] > so_far + 200
+            return (await queue.get_queue_stats())["completed"] > so_far + 200 or await is_over()
 
         await until(has_gone_on, 60)
         chosen = [job.id for job in chance.sample(jobs, CANCELLED_AT_ONCE)]
         asked |= {job_id for job_id, will_end in (await queue.cancel_many(chosen)).items() if will_end}
         crew[kill % 2].kill()
         crew[kill % 2] = await workers.start(handlers=handlers, worker_id=f"again{kill}")
-
-    async def is_over() -> bool:
-        stats = await queue.get_queue_stats()
-        return sum(stats[status] for status in ("completed", "failed", "cancelled")) == JOBS
 
     await until(is_over, 120)
     ends = await read_ends(queue, jobs)

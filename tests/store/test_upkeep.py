@@ -107,6 +107,8 @@ async def use_flow_control(scene: Scene) -> None:
     await scene.engine.signal("k1", "go", b"1")
     await scene.add("free", concurrency_key="other")
     await scene.limits.pause("k", 60)
+    await scene.limits.set("used-up", jobs=1)
+    await scene.add("rated1", "rated2", rate_key="used-up")
     await scene.add("parent", "abroad", "slow")
     await scene.add("child", parents=["parent", "slow"])
     await scene.engine.link([("abroad", "elsewhere/child")])
