@@ -83,6 +83,18 @@ def test_a_power_cut_explains_what_fell_into_its_window() -> None:
     assert found.figures["settled_twice"] == 1
 
 
+def test_a_zombie_may_come_as_far_as_a_step() -> None:
+    ledger = [
+        entry("start", 1),
+        entry("start", 4, SECOND),
+        entry("paid", 4.1, SECOND),
+        entry("step", 4.2, SECOND),
+    ]
+    ledger += [entry("end", 5, SECOND), entry("settled", 5.1, SECOND, detail="complete ok"), entry("paid", 6)]
+    freeze = Blow("freeze_worker", Struck.WORKER, 2, 6, FIRST)
+    assert verdict(ledger, freeze).violations == []
+
+
 @pytest.mark.parametrize(
     ("ledger", "blows", "fields", "broken"),
     [
@@ -106,7 +118,10 @@ def test_a_power_cut_explains_what_fell_into_its_window() -> None:
         (a_run(1), (), {"workers_lost": 1}, "ended by themselves"),
         ([entry("start", 1), *a_run(30, SECOND)], (kill(2),), {}, "took over 20"),
         (
-            [entry("start", 1), entry("paid", 1.1), entry("step", 1.2), entry("paid", 5), *a_run(6, SECOND)],
+            [
+                *(entry("start", 1), entry("paid", 1.1), entry("step", 1.2)),
+                *(entry("start", 5, SECOND), entry("paid", 5.1, SECOND), *a_run(6, SECOND)[1:]),
+            ],
             (kill(2),),
             {},
             "paid again",

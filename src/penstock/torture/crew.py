@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -69,7 +70,8 @@ class Crew:
 
     async def kill(self, hand: Hand) -> None:
         """SIGKILL a worker, not its heartbeat process: that one has to notice by itself."""
-        hand.process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            hand.process.kill()
         await hand.process.wait()
 
     async def replace(self, hand: Hand) -> None:

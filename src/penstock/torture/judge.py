@@ -166,12 +166,18 @@ def _wrong_results(evidence: Evidence) -> list[str]:
 
 
 def _paid_twice(histories: Histories) -> list[str]:
-    """Steps whose function ran after the step was known to be stored, and not because that was lost."""
+    """Steps whose function ran in an attempt that began when the step was stored, and not lost since.
+
+    A zombie that began before may come as far as the function: what it did is refused when it is stored.
+    """
     found = []
     for job_id, history in histories.by_job.items():
         stored = history.first("step")
-        if stored and not histories.is_in_lost_window(stored.at):
-            found += [job_id for entry in history.entries if entry.fact == "paid" and entry.at > stored.at]
+        if stored is None or histories.is_in_lost_window(stored.at):
+            continue
+        began = {entry.pid: entry.at for entry in history.entries if entry.fact == "start"}
+        paid = [entry for entry in history.entries if entry.fact == "paid" and entry.at > stored.at]
+        found += [job_id for entry in paid if began[entry.pid] > stored.at]
     return found
 
 

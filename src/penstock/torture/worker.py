@@ -16,6 +16,7 @@ import msgspec
 
 from penstock.core.clock import Clock
 from penstock.core.config import QueueConfig
+from penstock.core.errors import QueueUnavailableError
 from penstock.core.outcomes import Outcome, SettleCode
 from penstock.store.engine import Engine
 from penstock.store.streams import create_redis_queue
@@ -29,6 +30,7 @@ from penstock.worker.worker import Worker
 
 GRACE_SECONDS = 10.0
 READ_BYTES = 1024
+START_AGAIN_SECONDS = 0.2
 
 
 class WitnessedEngine(Engine):
@@ -63,7 +65,18 @@ class Counting:
 
 
 async def work(orders: Orders) -> None:
-    """Work until SIGTERM."""
+    """Work until SIGTERM; started again, as a supervisor does, while the server is away."""
+    while True:
+        try:
+            await _work(orders)
+        except QueueUnavailableError as error:
+            logging.warning("could not start: %s; trying again", error)
+            await asyncio.sleep(START_AGAIN_SECONDS)
+        else:
+            return
+
+
+async def _work(orders: Orders) -> None:
     clock: Clock | None = JumpingClock(Path(orders.clock)) if orders.clock else None
     config = QueueConfig(
         key_prefix=orders.key_prefix,
@@ -83,9 +96,8 @@ async def work(orders: Orders) -> None:
             queue.engine = engine
             handler = Swearing(ledger).work
             ledger.append("ready")
-        await Worker(
-            queue, handler, orders.worker_id, orders.concurrency, grace_seconds=GRACE_SECONDS
-        ).start()
+        worker = Worker(queue, handler, orders.worker_id, orders.concurrency, grace_seconds=GRACE_SECONDS)
+        await worker.start()
     finally:
         await queue.close()
 
