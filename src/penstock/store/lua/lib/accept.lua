@@ -7,6 +7,7 @@
 -- LATE options
 local head = nil
 local backlog = nil
+local ready_at_once = 0
 
 local function events_are_full()
   if backlog == nil then backlog = redis.call('XLEN', events) >= tonumber(max_events) end
@@ -20,6 +21,10 @@ end
 
 -- A delayed job that became the first due also wakes a worker, which then knows when to look again.
 local function write_accepted()
+  if ready_at_once > 0 then
+    tally.pending = (tally.pending or 0) + ready_at_once
+    wakes = wakes + ready_at_once
+  end
   if head and head ~= redis.call('ZRANGE', scheduled, 0, 0)[1] then wake_later() end
   if was_late then
     late().write_finished()
@@ -58,9 +63,22 @@ local function accept_plain(id, spec, lane, delay_ms, recorded, max_attempts, ap
   return 'ok'
 end
 
+-- The plainest of jobs, whose fields are given one by one: a table of them would cost as much as the command.
+local function accept_at_once(key, id, spec)
+  local message_id = redis.call('XADD', stream, '*', 'id', id)
+  redis.call('HSET', key, 'status', 'pending', 'message_id', message_id, 'spec', spec)
+  ready_at_once = ready_at_once + 1
+  return 'ok'
+end
+
 local function accept(id, spec, lane, delay_ms, recorded, max_attempts, apart, flow)
-  if redis.call('EXISTS', job .. id) == 1 then return 'kept' end
-  if recorded == '1' and events_are_full() then return 'backlog' end
+  local key = job .. id
+  if redis.call('EXISTS', key) == 1 then return 'kept' end
+  if recorded == '1' then
+    if events_are_full() then return 'backlog' end
+  elseif flow == '' and delay_ms == '0' and apart == '' and lane == 'normal' and max_attempts == '3' then
+    return accept_at_once(key, id, spec)
+  end
   local delay = tonumber(delay_ms)
   if flow == '' then return accept_plain(id, spec, lane, delay, recorded, max_attempts, apart) end
   return late().accept_with_options(id, spec, lane, delay, recorded, max_attempts, apart, flow)
