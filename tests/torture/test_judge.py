@@ -95,6 +95,14 @@ def test_a_zombie_may_come_as_far_as_a_step() -> None:
     assert verdict(ledger, freeze).violations == []
 
 
+def test_a_zombie_may_start_what_it_had_claimed_when_it_was_frozen() -> None:
+    late = entry("start", 6, FIRST)
+    ledger = [entry("start", 4, SECOND, attempt=2), *a_run(4, SECOND)[1:], late, entry("stop", 6.1)]
+    frozen = Blow("freeze_worker", Struck.WORKER, 2, 5.9, FIRST)
+    assert verdict(ledger, frozen).violations == []
+    assert any("no fault explains" in broken for broken in verdict(ledger).violations)
+
+
 @pytest.mark.parametrize(
     ("ledger", "blows", "fields", "broken"),
     [

@@ -83,6 +83,10 @@ class Histories:
         for blow in self._to_workers[before.pid]:
             if before.at <= blow.ended_at and after.at >= blow.began_at:
                 return True
+        # A worker that was frozen between its claim and the handler's start wakes up as a zombie.
+        woke = any(blow.ended_at <= after.at for blow in self._to_workers[after.pid])
+        if woke and after.attempt < before.attempt:
+            return True
         written = [entry.at for entry in history.entries if before.at <= entry.at <= after.at]
         return any(self.is_in_lost_window(at) for at in written if at < after.at)
 
@@ -98,7 +102,9 @@ class Histories:
     def spans(self, history: History) -> Iterator[tuple[float, float]]:
         """When a job's handler ran, as far as is certain: until its end, or its worker was struck."""
         for place, entry in enumerate(history.entries):
-            if entry.fact != "start":
+            earlier = (other for other in history.entries[:place] if other.fact == "start")
+            # One that began under a lease that was lost before is a zombie, and holds no place.
+            if entry.fact != "start" or any(other.attempt > entry.attempt for other in earlier):
                 continue
             later = history.entries[place + 1 :]
             ends = [other.at for other in later if other.pid == entry.pid and other.fact in ENDS]
