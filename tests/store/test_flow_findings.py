@@ -30,6 +30,16 @@ async def test_a_group_made_again_leaves_no_keyed_job_behind(scene: Scene) -> No
     await scene.take_one("c")
 
 
+async def test_a_suspect_is_found_behind_one_that_runs(scene: Scene) -> None:
+    await scene.add("a", "b", max_attempts=5)
+    for consumer in ("x:1", "y:1"):
+        await scene.claim(consumer=consumer)
+        await scene.die()
+    assert [job.id for job in (await scene.claim()).jobs] == ["a"]
+    await scene.client.xgroup_destroy(scene.keys.stream_suspects, scene.queue.group_name)
+    await scene.take_one("b", consumer="z:1")
+
+
 async def test_a_ghost_makes_no_room_beyond_a_lowered_limit(scene: Scene) -> None:
     await scene.add(*(f"a{number}" for number in range(4)), concurrency_key="a")
     await scene.claim(3)

@@ -176,7 +176,8 @@ local function drain_all()
   end
 
   late().resolve(TOLD_A_CLAIM)
-  if seats > 0 and #taken < wanted then read_stream('suspects', 1) end
+  -- One at a time: leftovers may stand before the one that takes the seat.
+  while seats > 0 and #taken < wanted and read_stream('suspects', 1) == 1 do end
   -- Those that stand there already hold their key's place.
   if #taken < wanted and redis.call('EXISTS', home .. 'stream:keyed') == 1 then drain('keyed') end
   drain_by_credits()
