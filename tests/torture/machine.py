@@ -1,8 +1,10 @@
 """The state machine: random calls of the store's scripts, each compared with the model afterwards."""
 
 import asyncio
+import copy
+import sys
 from collections import Counter
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -16,27 +18,34 @@ from penstock.core.job import TRANSITIONS, Job, JobStatus
 from penstock.core.outcomes import Claim, Claimed
 from penstock.core.timings import LeaseTimings
 from penstock.store import engine as engine_module
+from penstock.store import flow_calls
 from penstock.store.connect import open_client
 from penstock.store.engine import BATCH, Engine
 from penstock.store.keys import QueueKeys
+from tests.torture.choices import Choices
+from tests.torture.compare import compare
 from tests.torture.model import Queue
 from tests.torture.model_claim import claim
-from tests.torture.model_parts import SUSPECT_CRASHES, ModelJob, Request, Timings
-from tests.torture.observe import Snapshot, compare, read
+from tests.torture.model_kin import first
+from tests.torture.model_parts import SUSPECT_CRASHES, ModelJob, Options, Request, Timings
+from tests.torture.observe import Snapshot, read
+from tests.torture.promises import assert_promises
 
-JOB_IDS = [f"job-{number}" for number in range(12)]
+JOB_IDS = [f"job-{number}" for number in range(14)]
 WORKERS = ["ann", "bob", "cid"]
-MOST_STEPS = 3
+MOST_STEPS, MOST_ENTRIES, MOST_SIGNALS, MOST_EVENTS = 3, 3, 2, 120
 HISTORY = "history"
 LARGE = "x" * 20_000
 TIMINGS = LeaseTimings()
 DEQUEUED_MS = 60_000
+DAY_MS = 86_400_000
 
 Answer = TypeVar("Answer")
 Edge = tuple[str, str]
 
-#: Every move seen by any machine of this process.
+#: Every move seen by any machine of this process, and every code that a script answered.
 EDGES: Counter[Edge] = Counter()
+CODES: Counter[str] = Counter()
 
 
 @dataclass
@@ -54,6 +63,17 @@ class SimulatedWorker:
         return 0 if any(claimed.crashes >= SUSPECT_CRASHES for claimed in self.held.values()) else 1
 
 
+@dataclass
+class Steering:
+    """All queues within reach, each of which is the one queue of the machine."""
+
+    home: Engine
+
+    def engine(self, _: str) -> Engine:
+        """The engine of a queue."""
+        return self.home
+
+
 class QueueMachineBase(RuleBasedStateMachine):
     """Calls, and what has to hold after each. The rules are in the subclass."""
 
@@ -65,11 +85,18 @@ class QueueMachineBase(RuleBasedStateMachine):
         self.client = cast("Redis", open_client(self.url))
         self.run(self.client.flushall())
         self.clock = ManualClock()
-        config = QueueConfig(max_job_ttl_days=1, event_groups=(HISTORY,), compress_above_bytes=1_048_576)
+        config = QueueConfig(max_job_ttl_days=1, dead_letter_ttl_days=2, event_groups=(HISTORY,))
+        # Fewer than settings allow, so that a search gets there.
+        config = config.model_copy(update={"max_events": MOST_EVENTS, "compress_above_bytes": 1_048_576})
         self.keys = QueueKeys(config.key_prefix, "q")
         self.engine = Engine(self.client, self.keys, config, TIMINGS, self.clock)
-        engine_module.MOST_STEPS = MOST_STEPS
-        self.queue = Queue(Timings(TIMINGS.lease_ms, TIMINGS.beat_ms, config.ttl_ms, MOST_STEPS))
+        self._bounds = engine_module.MOST_STEPS, flow_calls.MOST_ENTRIES, flow_calls.MOST_SIGNALS
+        self._bound(MOST_STEPS, MOST_ENTRIES, MOST_SIGNALS)
+        timings = Timings(
+            TIMINGS.lease_ms, TIMINGS.beat_ms, config.ttl_ms, config.dead_letter_ttl_ms,
+            MOST_STEPS, MOST_ENTRIES, MOST_SIGNALS, MOST_EVENTS,
+        )  # fmt: skip
+        self.queue = Queue(timings)
         self.run(self._make_event_group())
         self.serial = 0
         self.workers = {name: SimulatedWorker(name, self.nonce(name)) for name in WORKERS}
@@ -81,7 +108,12 @@ class QueueMachineBase(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.run(self.client.aclose())
         self.loop.close()
-        engine_module.MOST_STEPS = 1000
+        self._bound(*self._bounds)
+
+    def _bound(self, steps: int, entries: int, signals: int) -> None:
+        engine_module.MOST_STEPS = steps
+        flow_calls.MOST_ENTRIES = entries
+        flow_calls.MOST_SIGNALS = signals
 
     def run(self, call: Awaitable[Answer]) -> Answer:
         return self.loop.run_until_complete(call)
@@ -94,6 +126,11 @@ class QueueMachineBase(RuleBasedStateMachine):
     def now(self) -> int:
         return self.clock.now_ms
 
+    @property
+    def failed(self) -> bool:
+        """Whether the example has failed already: the machine is being torn down for it."""
+        return sys.exc_info()[0] is not None
+
     async def _make_event_group(self) -> None:
         await cast("Any", self.client).xgroup_create(self.keys.events, HISTORY, "0", mkstream=True)
 
@@ -102,10 +139,35 @@ class QueueMachineBase(RuleBasedStateMachine):
     def look(self) -> Snapshot:
         return self.run(read(self.client, self.keys, self.engine.config.consumer_group))
 
-    def check(self, seen: Snapshot | None = None) -> None:
+    def check(self) -> None:
         """The server against the model, and the moves since the last look against the table."""
-        seen = seen or self.look()
+        seen = self.look()
         compare(self.queue, seen)
+        self._check_all(seen)
+
+    def agree(self, verb: Callable[[Queue], None]) -> None:
+        """As `check`, after a verb of the model that may have to guess an order which the store chose."""
+        seen = self.look()
+        choices = Choices(seen)
+        is_sure = not choices.may_branch(self.queue)
+        failure: AssertionError | None = None
+        while True:
+            trial = self.queue if is_sure else copy.deepcopy(self.queue)
+            trial.choose = choices.begin()
+            try:
+                verb(trial)
+                compare(trial, seen)
+                break
+            except AssertionError as error:
+                failure = failure or error
+                if is_sure or not choices.go_on():
+                    raise failure from None
+        self.queue = trial
+        self.queue.choose = first
+        self._check_all(seen)
+
+    def _check_all(self, seen: Snapshot) -> None:
+        assert_promises(self.queue, seen.bell)
         self._check_suspects()
         self._check_moves(seen)
 
@@ -122,13 +184,14 @@ class QueueMachineBase(RuleBasedStateMachine):
             assert len(running) <= 1, f"{worker.name} runs several suspects: {running}"
 
     def _check_moves(self, seen: Snapshot) -> None:
-        for job_id, content in seen.hashes.items():
+        hashes = seen.hashes
+        for job_id, content in hashes.items():
             was = self.before.get(job_id, {})
             old, new = was.get("status", "none"), content.get("status", "none")
             taken_over = old == new == "processing" and was.get("lease") != content.get("lease")
             if old != new or taken_over:
                 self._check_move(job_id, old, new)
-        self.before = seen.hashes
+        self.before = hashes
 
     def _check_move(self, job_id: str, old: str, new: str) -> None:
         known = {status.value for status in JobStatus}
@@ -137,27 +200,48 @@ class QueueMachineBase(RuleBasedStateMachine):
             EDGES[old, new] += 1
             assert JobStatus(new) in TRANSITIONS[JobStatus(old)], f"{job_id}: {old} → {new} is no transition"
 
+    def same(self, script: str, found: Any, meant: Any) -> None:
+        """Codes as the model gives them; noted for the report."""
+        for code in found if isinstance(found, list) else [found]:
+            CODES[f"{script}: {str(code).split(' ')[0]}"] += 1
+        assert found == meant, f"{script} answered {found}, meant {meant}"
+
     # Calls.
 
-    def enqueue(
-        self, ids: Sequence[str], lane: str, delay_ms: int, *, recorded: bool, attempts: int, apart: bool
-    ) -> None:
+    def new_job(
+        self, job_id: str, lane: str = "normal", *, recorded: bool = False, attempts: int = 3,
+        apart: bool = False, options: Options | None = None,
+    ) -> tuple[AcceptedJob, ModelJob]:  # fmt: skip
+        """One job for the store and for the model."""
+        options = options or Options()
         priority = {"high": 1, "normal": 0, "low": -1}[lane]
-        jobs = [
-            accept(
-                Job(id=job_id, payload=LARGE if apart else {"n": 1}, max_attempts=attempts, record=recorded),
-                priority,
-                {},
-            )
-            for job_id in ids
-        ]
-        answers = self.run(self.engine.enqueue(jobs, delay_ms))
-        for job, answer in zip(jobs, answers, strict=True):
-            fresh = ModelJob(job.id, lane, recorded, attempts, apart)
-            assert answer == self.queue.enqueue(fresh, delay_ms, self.now)
-            if answer == "ok":
+        job = Job(
+            id=job_id, payload=LARGE if apart else {"n": 1}, max_attempts=attempts, record=recorded,
+            **options.job_fields(),
+        )  # fmt: skip
+        accepted = accept(job, priority, {}, self.engine.config.ttl_ms)
+        return accepted, ModelJob(job_id, lane, recorded, attempts, apart, options)
+
+    def enqueue(
+        self,
+        pairs: Sequence[tuple[AcceptedJob, ModelJob]],
+        delay_ms: int = 0,
+        under: tuple[str, str] | None = None,
+    ) -> list[str]:
+        """All in one call; `under` the lease of the job that makes them, if one does."""
+        jobs, fresh = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        if under is None:
+            codes = self.run(self.engine.enqueue(jobs, delay_ms))
+            self.same("enqueue", codes, self.queue.enqueue(fresh, delay_ms, self.now))
+        else:
+            codes = self.run(self.engine.enqueue_children(*under, jobs, delay_ms))
+            meant = self.queue.enqueue_children(*under, fresh, delay_ms, self.now)
+            self.same("enqueue_children", codes, meant)
+        for job, code in zip(jobs, codes, strict=True):
+            if code == "ok":
                 self.specs[job.id] = job
         self.check()
+        return codes
 
     def claim(
         self,
@@ -187,35 +271,28 @@ class QueueMachineBase(RuleBasedStateMachine):
                 unrenewed_ms=request.lease_ms if request.unrenewed else None,
             )
         )
-        seen = self.look()
-        expected = claim(self.queue, request, self.now, seen.read_to)
-        answered = [claimed.id for claimed in got.jobs]
-        assert expected.accepts(answered), f"claimed {answered}, expected {expected}"
-        if answered and not repeated:
-            self.queue.claims[worker.incarnation] = (request.id, answered)
-        self._check_claimed(got, request, repeated=repeated)
-        assert seen.bell or not self.queue.seated, "suspects wait, and no idle worker is woken"
         if not lost_reply:
             worker.held.update({claimed.id: claimed for claimed in got.jobs})
-        self.check(seen)
-
-    def _check_claimed(self, got: Claim, request: Request, *, repeated: bool) -> None:
+        self.agree(lambda queue: self._claim_in(queue, request, got))
+        bell = self.run(cast("Any", self.client).llen(self.keys.bell))
+        assert bell or not self.queue.seated, "suspects wait, and no idle worker is woken"
         for claimed in got.jobs:
-            job = self.queue.jobs[claimed.id]
-            assert claimed == Claimed(
-                job.id, job.lease or "", self.specs[job.id].spec, job.attempt, job.crashes, len(job.steps)
-            )
             lease = (claimed.id, claimed.lease)
             assert repeated or lease not in self.given, f"lease {lease} was given before"
             if lease not in self.given:
                 self.given.append(lease)
-        if repeated or len(got.jobs) >= request.count:
-            assert (got.lapse_in_ms, got.due_in_ms) == (None, None)
-            return
-        leases, due = self.queue.leases.values(), self.queue.scheduled.values()
-        lapse = max(min(leases), self.queue.spared_until, self.now) - self.now if leases else None
-        assert got.lapse_in_ms == lapse
-        assert got.due_in_ms == (max(min(due) - self.now, 0) if due else None)
+
+    def _claim_in(self, queue: Queue, request: Request, got: Claim) -> None:
+        meant = claim(queue, request, self.now)
+        found = [claimed.id for claimed in got.jobs]
+        assert found == meant.jobs, f"claimed {found}, meant {meant.jobs}"
+        for claimed in got.jobs:
+            job = queue.jobs[claimed.id]
+            assert claimed == Claimed(
+                job.id, job.lease or "", self.specs[job.id].spec, job.attempt, job.crashes, len(job.steps)
+            )
+        times = got.lapse_in_ms, got.due_in_ms
+        assert times == (meant.lapse_in_ms, meant.due_in_ms), f"told {times}, meant {meant}"
 
     def beat(self, worker: SimulatedWorker, *, starting: bool = False) -> None:
         leases = [(claimed.id, claimed.lease) for claimed in worker.held.values()]
@@ -230,6 +307,10 @@ class QueueMachineBase(RuleBasedStateMachine):
 
     def call(self, name: str, **once: Any) -> Any:
         return self.run(self.engine.call(name, once))
+
+    def call_each(self, name: str, ids: Sequence[str], **once: Any) -> list[str]:
+        """A script that takes ids, and its codes."""
+        return [code.decode() for code in self.run(self.engine.call(name, once, [(job_id,) for job_id in ids]))]
 
     def holders(self) -> list[tuple[SimulatedWorker, Claimed]]:
         """Every holding of every worker, in a stable order."""

@@ -1,40 +1,80 @@
 """A queue in plain Python: what each script is to do, written down a second time and without Redis."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from tests.torture.model_books import Books
-from tests.torture.model_parts import LANES, LET_GO, RELEASED, Message, ModelJob, Request
+from tests.torture.model_moves import Moves
+from tests.torture.model_parts import LANES, LET_GO, RELEASED, ModelJob, Options
 
 FREE_RELEASES = 20
 
 
-class Queue(Books):
+class Queue(Moves):
     """One queue. Every verb answers as its script does, and moves the jobs as the script is to."""
 
-    def enqueue(self, job: ModelJob, delay_ms: int, now: int) -> str:
+    def enqueue(self, jobs: Sequence[ModelJob], delay_ms: int, now: int) -> list[str]:
+        """A full events stream refuses recorded jobs, seen once a call."""
+        self._is_full = len(self.events) >= self.timings.most_events
+        return [self._accept(job, delay_ms, now) for job in jobs]
+
+    def _accept(self, job: ModelJob, delay_ms: int, now: int) -> str:
         if job.id in self.jobs:
             return "kept"
+        if job.recorded and self._is_full:
+            return "backlog"
+        if refused := self._refusal(job.options, now):
+            return refused
         self.jobs[job.id] = job
-        if delay_ms > 0:
-            job.status = "scheduled"
+        self.record(job, "enqueued")
+        options = job.options
+        if options.unique is not None:
+            self.unique[options.unique] = (job.id, now + options.window_ms)
+        if options.expires_at is not None:
+            job.late = True
+            self.timers[f"late {job.id}"] = options.expires_at
+        self.join(job)
+        job.due = now + delay_ms if delay_ms > 0 else None
+        if options.parents:
+            self.count_in(job, "waiting")
+            self.stand_by_parents(job, now)
+        elif delay_ms > 0:
+            self.count_in(job, "scheduled")
             self.scheduled[job.id] = now + delay_ms
         else:
-            self.add_message(job, job.lane)
-        self.counts[job.status] += 1
-        self.record(job, "enqueued")
+            self.count_in(job, "")
+            self.make_ready(job, now)
         return "ok"
 
-    def lapsed(self, now: int, most: int, *, least: int = -(10**9)) -> list[str]:
-        due = sorted((score, job_id) for job_id, score in self.leases.items() if least <= score <= now)
-        return [job_id for _, job_id in due[:most]]
+    def _refusal(self, options: Options, now: int) -> str | None:
+        for parent in options.parents:
+            if "/" not in parent and parent not in self.jobs:
+                return f"orphan {parent}"
+        for target in options.joins:
+            if target not in self.parents:
+                return f"unjoinable {target}"
+        holder = None if options.unique is None else self.unique_holder(options.unique, now)
+        if holder is None:
+            return None
+        if options.policy == "replace":
+            self._replace(holder, now)
+            return None
+        return f"{'rejected' if options.policy == 'reject' else 'unique'} {holder}"
 
-    def take(self, job: ModelJob, request: Request, now: int) -> None:
-        job.attempt += 1
-        job.lease = f"{job.attempt + job.releases}:{request.id}"
-        self.move(job, "processing")
-        job.holder, job.unrenewed = request.consumer, request.unrenewed
-        self.leases[job.id] = now + request.lease_ms
-        self.record(job, "started")
+    def _replace(self, holder: str, now: int) -> None:
+        job = self.jobs.get(holder)
+        if job is None or job.damage or job.ended:
+            return
+        if job.status == "processing":
+            job.cancel = True
+        else:
+            self.finish(job, "cancelled", now, "Replaced")
+
+    def enqueue_children(
+        self, parent_id: str, lease: str, jobs: Sequence[ModelJob], delay_ms: int, now: int
+    ) -> list[str]:
+        """Under the lease of the job that makes them."""
+        if self.running(parent_id, lease) is None:
+            return ["lost"] * len(jobs)
+        return self.enqueue(jobs, delay_ms, now)
 
     def renew(
         self,
@@ -65,12 +105,18 @@ class Queue(Books):
 
     def running(self, job_id: str, lease: str) -> ModelJob | None:
         job = self.jobs.get(job_id)
-        if job is None or job.damage or job.lease != lease or job.status != "processing":
-            return None
-        return job
+        return job if job is not None and job.is_under(lease) else None
 
     def settle(
-        self, job_id: str, lease: str, kind: str, now: int, *, delay_ms: int = 0, large: bool = False
+        self,
+        job_id: str,
+        lease: str,
+        kind: str,
+        now: int,
+        *,
+        body: bytes = b"1",
+        delay_ms: int = 0,
+        detail: str = "",
     ) -> str:
         job = self.jobs.get(job_id)
         if job is None:
@@ -82,33 +128,50 @@ class Queue(Books):
             return "lost"
         if job.status != "processing":
             return "already"
-        self._outcome(job, kind, now, delay_ms, large=large)
+        if kind == "suspend" and not job.cancel:
+            self.suspend(job, delay_ms, detail, now)
+        else:
+            self._outcome(job, kind, now, body, delay_ms)
         return "ok"
 
-    def _outcome(self, job: ModelJob, kind: str, now: int, delay_ms: int, *, large: bool) -> None:
+    def _outcome(self, job: ModelJob, kind: str, now: int, body: bytes, delay_ms: int) -> None:
         if kind == "complete":
-            job.result_apart = large
+            job.result, job.result_apart = body, len(body) > 16_384
             self.finish(job, "completed", now)
         elif kind == "fail":
-            self.finish(job, "failed", now)
+            self.finish(job, "failed", now, body.decode())
         elif kind == "lapse":
             self.leases[job.id] = LET_GO
+        elif kind == "back_off":
+            self._back_off(job, body, delay_ms, now)
         elif kind == "cancel" or job.cancel:
             self.finish(job, "cancelled", now)
         elif kind == "release":
             self._release(job, now)
         else:
-            self.record(job, "deferred" if kind == "defer" else "retrying")
-            self.leave(job)
-            if kind == "defer":
-                job.attempt, job.releases = job.attempt - 1, job.releases + 1
-            self.scheduled[job.id] = now + delay_ms
-            self.move(job, "retrying")
+            self._wait(job, kind, body, delay_ms, now)
+
+    def _back_off(self, job: ModelJob, body: bytes, delay_ms: int, now: int) -> None:
+        """The others of the rate key wait as well, whatever becomes of this one."""
+        key, until = job.options.rate, now + delay_ms
+        if key is not None:
+            self.rates.pauses[key] = max(self.rates.pauses.get(key, until), until)
+        self._outcome(job, "retry", now, body, delay_ms)
+
+    def _wait(self, job: ModelJob, kind: str, body: bytes, delay_ms: int, now: int) -> None:
+        self.record(job, "deferred" if kind == "defer" else "retrying")
+        self.leave(job)
+        self.free_place(job)
+        if kind == "defer":
+            job.attempt, job.releases = job.attempt - 1, job.releases + 1
+        job.error = body.decode()
+        self.scheduled[job.id] = now + delay_ms
+        self.move(job, "retrying")
 
     def _release(self, job: ModelJob, now: int) -> None:
         charged = job.idle_releases >= FREE_RELEASES
         if charged and job.attempt >= job.max_attempts:
-            self.finish(job, "failed", now)
+            self.finish(job, "failed", now, "ReleasedTooOften")
             return
         self.record(job, "released")
         if not charged:
@@ -153,65 +216,7 @@ class Queue(Books):
         self.finish(job, "cancelled", now)
         return "cancelled"
 
-    def promote(self, now: int, most: int) -> tuple[int, int | None]:
-        due = sorted((at, job_id) for job_id, at in self.scheduled.items() if at <= now)[:most]
-        promoted = 0
-        for _, job_id in due:
-            job = self.jobs[job_id]
-            if job.damage:
-                self.quarantine(job, "scheduled", now)
-                continue
-            del self.scheduled[job_id]
-            self.add_message(job, "suspects" if job.is_suspect else job.lane)
-            self.move(job, "pending")
-            self.record(job, "promoted")
-            promoted += 1
-        return promoted, max(min(self.scheduled.values()) - now, 0) if self.scheduled else None
-
-    def reclaim(self, now: int, idle_ms: int, most: int) -> int:
-        since = min(now, now - idle_ms + self.timings.lease)
-        ready = self.lapsed(since, most, least=1)
-        spared = self.amnesty_until(now) if ready else 0
-        seen = 0
-        for job_id in ready:
-            job = self.jobs[job_id]
-            if job.damage:
-                self.quarantine(job, "processing", now)
-            elif not self.is_spared(job, spared, now) and self.charge_crash(job, now):
-                self._put_back(job)
-                seen += 1
-        return seen
-
-    def _put_back(self, job: ModelJob) -> None:
-        if job.is_suspect:
-            self.seat_among_suspects(job)
-            return
-        job.lease = ""
-        self.leases[job.id] = RELEASED
-        self.move(job, "pending")
-
-    def deliver(self, read_to: Mapping[str, tuple[int, int]]) -> list[tuple[str, list[Message]]]:
-        """What a claim has read of each lane, in order, given how far the group has come."""
-        visited = []
+    def destroy_groups(self) -> None:
         for lane in LANES:
-            upto = read_to.get(lane, (0, 0))
-            fresh = [
-                message
-                for message in self.lanes[lane]
-                if not message.delivered and message.id and place(message.id) <= upto
-            ]
-            for message in fresh:
-                message.delivered = True
-            visited.append((lane, fresh))
-        return visited
-
-    def destroy_groups(self, lanes: Sequence[str]) -> None:
-        for lane in lanes:
             for message in self.lanes[lane]:
                 message.delivered = False
-
-
-def place(message_id: str) -> tuple[int, int]:
-    """A stream id as something that can be compared."""
-    time, _, serial = message_id.partition("-")
-    return int(time), int(serial)

@@ -2,11 +2,14 @@
 
 from collections import Counter
 
-from tests.torture.model_parts import ENDED, LANES, LET_GO, Message, ModelJob, Timings
+from tests.torture.model_parts import INDEXED, LANES, LET_GO, Message, ModelJob, Timings
+from tests.torture.model_rates import Rates
+
+Ending = tuple[str, str, str, bytes]
 
 
 class Books:
-    """Where the jobs of one queue stand, and the moves that several verbs share."""
+    """Where the jobs of one queue stand."""
 
     def __init__(self, timings: Timings) -> None:
         self.timings = timings
@@ -16,21 +19,42 @@ class Books:
         """FLUSHALL."""
         self.jobs: dict[str, ModelJob] = {}
         self.lanes: dict[str, list[Message]] = {lane: [] for lane in LANES}
+        self.made_lanes: set[str] = set()
+        self.departing: list[Message] | None = None
         self.leases: dict[str, int] = {}
         self.scheduled: dict[str, int] = {}
-        self.index: dict[str, dict[str, int]] = {status: {} for status in ENDED}
+        self.index: dict[str, dict[str, int]] = {status: {} for status in INDEXED}
         self.counts: Counter[str] = Counter()
         self.letters: list[str] = []
         self.events: list[tuple[int, str, str, int]] = []
-        self.event_serial = 0
+        self.event_serial = self.agreed = 0
         self.registry: dict[str, tuple[str, int]] = {}
         self.claims: dict[str, tuple[str, list[str]]] = {}
         self.pulse: int | None = None
         self.amnesty: int | None = None
-        self.spared_until = 0
-        self.seated = 0
-        self.agreed = 0
-        self.drifted = False
+        self.spared_until = self.seated = 0
+        self.drifted = self.unordered = self.blind = False
+        self._forget_flow()
+
+    def _forget_flow(self) -> None:
+        self.rates = Rates()
+        self.credits = dict.fromkeys(("high", "normal", "low", "side"), 0)
+        self.lines: dict[tuple[str, str], list[str]] = {}
+        self.turns: dict[str, dict[str, int]] = {}
+        self.asleep: dict[tuple[str, str], dict[str, int]] = {}
+        self.turns_given = 0
+        self.holders: dict[str, set[str]] = {}
+        self.timers: dict[str, int] = {}
+        self.unique: dict[str, tuple[str, int]] = {}
+        self.parents: dict[str, set[str]] = {}
+        self.children: dict[str, set[str]] = {}
+        self.inputs: dict[str, dict[str, tuple[str, bytes]]] = {}
+        self.fanout: list[str] = []
+        self.crossings: list[Ending] = []
+        self.signals: dict[str, dict[str, list[bytes]]] = {}
+        self.live: dict[str, list[tuple[str, bytes]]] = {}
+        self.usage: dict[int, dict[str, float]] = {}
+        self.paused = False
 
     def move(self, job: ModelJob, status: str) -> None:
         self.counts[job.status] -= 1
@@ -60,51 +84,36 @@ class Books:
             if job_id in self.jobs:
                 self.jobs[job_id].last_event = serial
 
-    def leave(self, job: ModelJob) -> None:
-        self.remove_message(job.message)
-        if job.status in ("pending", "processing"):
-            self.leases.pop(job.id, None)
-        else:
-            self.scheduled.pop(job.id, None)
-
     def remove_message(self, message: Message | None) -> None:
+        if message is None:
+            return
+        if self.departing is not None:
+            self.departing.append(message)
+            return
         for waiting in self.lanes.values():
             waiting[:] = [other for other in waiting if other is not message]
+
+    def remove_departed(self) -> None:
+        """At the end of a call that gathered what leaves."""
+        departed, self.departing = self.departing or [], None
+        for message in departed:
+            self.remove_message(message)
 
     def add_message(self, job: ModelJob, lane: str) -> None:
         job.lane = lane
         job.message = Message(job.id)
         self.lanes[lane].append(job.message)
+        self.made_lanes.add(lane)
 
-    def finish(self, job: ModelJob, status: str, now: int) -> None:
-        self.leave(job)
-        self.record(job, status)
-        self.move(job, status)
-        self.index[status][job.id] = now
-        if status == "failed":
-            job.letter = True
-            self.letters.append(job.id)
-
-    def quarantine(self, job: ModelJob, guess: str | None, now: int) -> None:
-        """Set aside; counted under what its hash says, or where it was found if that is unreadable."""
-        counted_as = job.status if job.damage == "attempt" else guess
-        if counted_as is not None:
-            self.counts[counted_as] -= 1
-        self.counts["failed"] += 1
-        self.drifted |= counted_as != job.status
-        if job.damage == "type":
-            job.recorded, job.last_event = False, None
-        else:
-            self.remove_message(job.message)
-        job.attempt, job.crashes, job.releases, job.lease = 0, 0, 0, None
-        job.status, job.quarantined, job.letter, job.damage = "failed", True, True, None
-        self.record(job, "failed")
-        self.leases.pop(job.id, None)
-        self.scheduled.pop(job.id, None)
-        self.index["failed"][job.id] = now
-        self.letters.append(job.id)
+    def count_in(self, job: ModelJob, status: str) -> None:
+        """A job that is new, or comes back from where it was not counted."""
+        self.counts[status] += 1
+        job.status = status
 
     def amnesty_until(self, now: int) -> int:
+        if self.pulse is not None and self.pulse > now:
+            gone_back = self.pulse - now
+            self.leases = {name: end - gone_back if end > now else end for name, end in self.leases.items()}
         if self.pulse is None or self.pulse > now or now - self.pulse > 2 * self.timings.beat:
             self.amnesty = now + self.timings.lease
             self.pulse = now
@@ -112,25 +121,6 @@ class Books:
         ends = self.amnesty or 0
         return 0 if ends - now > self.timings.lease else ends
 
-    def charge_crash(self, job: ModelJob, now: int) -> bool:
-        """Whether the job goes on."""
-        if job.cancel:
-            self.finish(job, "cancelled", now)
-            return False
-        job.crashes += 1
-        if job.crashes >= max(3, job.max_attempts):
-            self.finish(job, "failed", now)
-            return False
-        self.record(job, "crashed")
-        return True
-
     def is_spared(self, job: ModelJob, until: int, now: int) -> bool:
         """Whether an amnesty holds for the job's lapsed lease: its holder may be alive."""
         return until > now and self.leases[job.id] > LET_GO and not job.unrenewed
-
-    def seat_among_suspects(self, job: ModelJob) -> None:
-        self.leave(job)
-        self.add_message(job, "suspects")
-        job.lease = ""
-        self.move(job, "pending")
-        self.seated += 1

@@ -1,7 +1,9 @@
 """What the janitor and the auditor are to do."""
 
 from tests.torture.model import Queue
-from tests.torture.model_parts import ENDED, LANES, ModelJob
+from tests.torture.model_parts import ENDED, INDEXED, LANES, PARKED, ModelJob
+
+LOOK_AGAIN_MS = 30_000
 
 
 def sweep(queue: Queue, now: int, groups_passed: int | None, silent_ms: int) -> None:
@@ -14,26 +16,27 @@ def sweep(queue: Queue, now: int, groups_passed: int | None, silent_ms: int) -> 
     for worker, (_, seen) in list(queue.registry.items()):
         if now - seen > silent_ms:
             del queue.registry[worker]
+    for key, until in list(queue.rates.pauses.items()):
+        if until <= now:
+            del queue.rates.pauses[key]
     audit(queue, now)
 
 
 def expire(queue: Queue, status: str, now: int, *, waits_for_history: bool) -> int:
-    """Remove what has been over for the retention time."""
-    over = now - queue.timings.ttl
-    kept_facts = {event[0] for event in queue.events}
+    """Remove what has been over for the retention time, once all who follow from it have been told."""
+    over = now - (queue.timings.letter_ttl if status == "failed" else queue.timings.ttl)
     removed = 0
     for job_id, ended_at in list(queue.index[status].items()):
         if ended_at > over:
             continue
         job = queue.jobs[job_id]
-        if waits_for_history and job.last_event in kept_facts:
+        if waits_for_history and queue.is_unread(job):
             queue.index[status][job_id] = now
-            continue
-        del queue.index[status][job_id], queue.jobs[job_id]
-        queue.counts[status] -= 1
-        if job.letter:
-            queue.letters.remove(job_id)
-        removed += 1
+        elif job_id in queue.children:
+            queue.index[status][job_id] = over + LOOK_AGAIN_MS
+        else:
+            queue.forget(job)
+            removed += 1
     return removed
 
 
@@ -47,14 +50,20 @@ def books_balance(queue: Queue) -> bool:
         and queue.counts["processing"] == running
         and handed_out <= len(queue.leases)
         and queue.counts["scheduled"] + queue.counts["retrying"] == len(queue.scheduled)
-        and all(queue.counts[status] == len(queue.index[status]) for status in ENDED)
+        and all(queue.counts[status] == len(queue.index[status]) for status in INDEXED)
     )
 
 
 def audit(queue: Queue, now: int) -> None:
-    """Put back what stands nowhere, remove what nobody answers to, and count anew."""
-    if books_balance(queue):
-        return
+    """Put back what stands nowhere, remove what nobody answers to, free what nobody holds, and count anew, if need be."""
+    if not books_balance(queue):
+        mend(queue, now)
+
+
+def mend(queue: Queue, now: int) -> None:
+    """Visit everything, as the auditor does when the books do not balance."""
+    # Jobs are visited in no order that could be told beforehand.
+    queue.unordered = True
     for job in list(queue.jobs.values()):
         _mend(queue, job, now)
     for lane in LANES:
@@ -62,6 +71,10 @@ def audit(queue: Queue, now: int) -> None:
             owner = queue.jobs.get(message.job)
             if owner is None or owner.ended or owner.message is not message:
                 queue.remove_message(message)
+    for key in list(queue.holders):
+        queue.evict(key)
+        queue.give_turns_to(key)
+    queue.blind = False
     recount(queue)
 
 
@@ -72,7 +85,7 @@ def recount(queue: Queue) -> None:
     queue.counts["pending"], queue.counts["processing"] = max(depth - running, 0), running
     retrying = sum(queue.jobs[job_id].status == "retrying" for job_id in queue.scheduled)
     queue.counts["retrying"], queue.counts["scheduled"] = retrying, len(queue.scheduled) - retrying
-    for status in ENDED:
+    for status in INDEXED:
         queue.counts[status] = len(queue.index[status])
     queue.drifted = False
 
@@ -82,7 +95,11 @@ def _mend(queue: Queue, job: ModelJob, now: int) -> None:
         queue.quarantine(job, None, now)
         return
     stands_on_lane = any(job.message is message for message in queue.lanes[job.lane])
-    if job.status == "pending" and job.id not in queue.leases and not stands_on_lane:
+    if job.status in PARKED:
+        queue.index[job.status].setdefault(job.id, now)
+    if job.status == "waiting":
+        _mend_waiting(queue, job, now)
+    elif job.status == "pending" and job.id not in queue.leases and not stands_on_lane:
         queue.add_message(job, job.lane)
     elif job.status == "processing":
         if not stands_on_lane:
@@ -90,3 +107,24 @@ def _mend(queue: Queue, job: ModelJob, now: int) -> None:
         queue.leases.setdefault(job.id, now + queue.timings.lease)
     elif job.status in ("scheduled", "retrying"):
         queue.scheduled.setdefault(job.id, now)
+
+
+def _mend_waiting(queue: Queue, job: ModelJob, now: int) -> None:
+    """It waits for parents that may still end, or in its key's line."""
+    if job.id in queue.parents:
+        silent = [
+            parent
+            for parent in sorted(queue.parents[job.id])
+            if "/" not in parent and not queue.bear(parent, job.id)
+        ]
+        if silent:
+            parent = queue.choose("mend", silent)
+            queue.children.setdefault(parent, set()).add(job.id)
+            queue.fanout.append(parent)
+        return
+    key = job.options.line_key
+    if key is not None and job.id in queue.lines.get((job.home_lane, key), []):
+        queue.give_turn(job.home_lane, key)
+        return
+    queue.leave(job)
+    queue.make_ready(job, now)

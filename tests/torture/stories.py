@@ -6,9 +6,9 @@ from hypothesis.stateful import precondition, rule
 from penstock.core.outcomes import Claimed, OutcomeKind
 from tests.torture.machine import DEQUEUED_MS, TIMINGS, SimulatedWorker
 from tests.torture.model_parts import SUSPECT_CRASHES
+from tests.torture.ending import EndingInPeace
 from tests.torture.rules import (
     STEP_NAMES,
-    PlainRules,
     counts,
     damages,
     delays,
@@ -19,7 +19,7 @@ from tests.torture.rules import (
 )
 
 
-class QueueMachine(PlainRules):
+class QueueMachine(EndingInPeace):
     """A queue under whatever may happen to it."""
 
     @rule(name=workers, outcomes=st.lists(kinds, min_size=1, max_size=4), delay_ms=delays)
@@ -31,7 +31,7 @@ class QueueMachine(PlainRules):
         self.claim(worker, len(outcomes))
         for claimed, kind in zip(list(worker.held.values()), outcomes, strict=False):
             del worker.held[claimed.id]
-            self._settle([(claimed.id, claimed.lease)], kind, delay_ms, large=False)
+            self.settle([(claimed.id, claimed.lease)], kind, delay_ms)
             self._write_late(claimed.id, claimed.lease)
         self.claim(worker, 1, again=True)
 
@@ -70,7 +70,7 @@ class QueueMachine(PlainRules):
         stale = self.stale_leases()
         job_id, lease = stale[pick % len(stale)]
         self._write_late(job_id, lease, step)
-        self._settle([(job_id, lease)], kind, 1_000, large=False)
+        self.settle([(job_id, lease)], kind, 1_000)
 
     def _write_late(self, job_id: str, lease: str, step: str = "late") -> None:
         """All but settling, under a lease that may be over."""
@@ -110,7 +110,7 @@ class QueueMachine(PlainRules):
                 return
             claimed = list(worker.held.values())[-1]
             worker.held.pop(claimed.id)
-            self._settle([(claimed.id, claimed.lease)], "release", 0, large=False)
+            self.settle([(claimed.id, claimed.lease)], "release", 0)
 
     @precondition(lambda self: self.holders())
     @rule(pick=picks, kind=kinds)
@@ -122,7 +122,7 @@ class QueueMachine(PlainRules):
         self._note_progress(claimed.id, claimed.lease)
         self.beat(worker)
         worker.held.pop(claimed.id, None)
-        self._settle([(claimed.id, claimed.lease)], kind, 1_000, large=False)
+        self.settle([(claimed.id, claimed.lease)], kind, 1_000)
 
     @precondition(lambda self: self.holders())
     @rule(pick=picks, names=st.permutations(STEP_NAMES), most=st.sampled_from([1, len(STEP_NAMES)]))
@@ -140,7 +140,7 @@ class QueueMachine(PlainRules):
         self.hash_is_damaged(pick, damage)
         for _, claimed in self.holders():
             if settles and claimed.id in self.queue.jobs and self.queue.jobs[claimed.id].damage:
-                self._settle([(claimed.id, claimed.lease)], "complete", 0, large=False)
+                self.settle([(claimed.id, claimed.lease)], "complete", 0)
         self.clock.advance(seconds=60)
         self.promotes()
         self.claim(self.workers[name], 4)
@@ -153,7 +153,7 @@ class QueueMachine(PlainRules):
         worker, claimed = holders[pick % len(holders)]
         del worker.held[claimed.id]
         self._store_step(claimed.id, claimed.lease, "last")
-        self._settle([(claimed.id, claimed.lease)], kind, 0, large=large)
+        self.settle([(claimed.id, claimed.lease)], kind, 0, large=large)
         if reads:
             self.history_reads(1_000)
         self.clock.advance(days=1, seconds=0.001)
@@ -182,7 +182,7 @@ class QueueMachine(PlainRules):
         for claimed in list(worker.held.values()):
             if claimed.crashes >= SUSPECT_CRASHES:
                 del worker.held[claimed.id]
-                self._settle([(claimed.id, claimed.lease)], kind, 1_000, large=False)
+                self.settle([(claimed.id, claimed.lease)], kind, 1_000)
         self.clock.advance(seconds=1)
         self.promotes()
         self.claim(worker, count)
@@ -194,5 +194,5 @@ class QueueMachine(PlainRules):
         holders = self.holders()
         worker, claimed = holders[pick % len(holders)]
         del worker.held[claimed.id]
-        self._settle([(claimed.id, claimed.lease)], kind, 1_000, large=False)
+        self.settle([(claimed.id, claimed.lease)], kind, 1_000)
         self.cancels([claimed.id])
