@@ -35,6 +35,7 @@ async def test_a_suspect_is_found_behind_one_that_runs(scene: Scene) -> None:
     for consumer in ("x:1", "y:1"):
         await scene.claim(consumer=consumer)
         await scene.die()
+    assert (await scene.claim(seats=0)).jobs == []
     assert [job.id for job in (await scene.claim()).jobs] == ["a"]
     await scene.client.xgroup_destroy(scene.keys.stream_suspects, scene.queue.group_name)
     await scene.take_one("b", consumer="z:1")
