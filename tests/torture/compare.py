@@ -34,6 +34,7 @@ def compare(queue: Queue, seen: Snapshot) -> None:
     _compare_keys(queue, seen)
     _compare_kin(queue, seen)
     _compare_feeds(queue, seen)
+    _compare_cron(queue, seen)
     stray = seen.keys - _allowed_keys(queue)
     assert not stray, f"keys that nobody owns: {stray}"
     _same("jobs", set(seen.hashes), set(queue.jobs))
@@ -135,7 +136,9 @@ def _compare_kin(queue: Queue, seen: Snapshot) -> None:
     if queue.unordered and set(fanout) == set(queue.fanout):
         queue.fanout[:] = fanout
     _same("fanout", fanout, queue.fanout)
-    crossings = [(fields["child"], fields["parent"], fields["status"]) for _, fields in seen.stream("crossings")]
+    crossings = [
+        (fields["child"], fields["parent"], fields["status"]) for _, fields in seen.stream("crossings")
+    ]
     _same("crossings", crossings, [ending[:3] for ending in queue.crossings])
     inputs = seen.of_kind("inputs")
     _same("inputs", set(inputs), set(queue.inputs))
@@ -159,7 +162,9 @@ def _compare_feeds(queue: Queue, seen: Snapshot) -> None:
     }
     given = {
         job_id: {
-            f"{name}#{place}": body.decode() for name, bodies in names.items() for place, body in enumerate(bodies)
+            f"{name}#{place}": body.decode()
+            for name, bodies in names.items()
+            for place, body in enumerate(bodies)
         }
         for job_id, names in queue.signals.items()
     }
@@ -175,6 +180,22 @@ def _compare_feeds(queue: Queue, seen: Snapshot) -> None:
         for hour, sums in seen.of_kind("usage").items()
     }
     _same("usage", usage, queue.usage)
+
+
+def _compare_cron(queue: Queue, seen: Snapshot) -> None:
+    """Schedules: their texts, last slots, pauses, and slots to come."""
+    stored = seen.hash("cron")
+    found = {
+        name: (body, int(stored.get(f"{name}#last", 0)), f"{name}#paused" in stored)
+        for name, body in stored.items()
+        if "#" not in name
+    }
+    _same(
+        "schedules", found, {name: (kept.body, kept.last, kept.paused) for name, kept in queue.cron.items()}
+    )
+    stray = {field for field in stored if field.partition("#")[0] not in queue.cron}
+    assert not stray, f"fields of schedules that are gone: {stray}"
+    _same("slots to come", seen.scores("cron_due"), queue.cron_due)
 
 
 def _allowed_keys(queue: Queue) -> set[str]:
@@ -209,7 +230,11 @@ def _compare_job(queue: Queue, job: ModelJob, seen: Snapshot) -> None:
     _compare_retention(job, seen)
     assert int(content.get("idle_releases", 0)) == job.idle_releases, f"releases of {job.id}"
     assert (content.get("cancel") == "1") == job.cancel, f"cancellation of {job.id}"
-    _same(f"units of {job.id}", [int(content.get(name, 0)) for name in ("booked", "used")], [job.booked, job.used])
+    _same(
+        f"units of {job.id}",
+        [int(content.get(name, 0)) for name in ("booked", "used")],
+        [job.booked, job.used],
+    )
     if job.error or job.ended:
         error = content.get("error", "")
         assert _begins_so(error, job.error), f"error of {job.id}: found {error!r}, meant {job.error!r}"
@@ -223,7 +248,9 @@ def _compare_retention(job: ModelJob, seen: Snapshot) -> None:
     goes = job.ended and not job.recorded
     for kind in OF_A_JOB:
         kept_for = seen.kept_for.get(f"{kind}:{job.id}")
-        assert kept_for is None or (kept_for > 0) == goes, f"{kind}:{job.id} of a {job.status} job: {kept_for}"
+        assert kept_for is None or (kept_for > 0) == goes, (
+            f"{kind}:{job.id} of a {job.status} job: {kept_for}"
+        )
 
 
 def _assert_exact_counts(queue: Queue) -> None:
@@ -234,5 +261,3 @@ def _assert_exact_counts(queue: Queue) -> None:
     for job in queue.jobs.values():
         actual[job.status] = actual.get(job.status, 0) + 1
     _same("the model's counts", actual, _without_zeros(queue.counts))
-
-

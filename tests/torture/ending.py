@@ -5,7 +5,7 @@ from tests.torture import model_upkeep
 from tests.torture.machine import TIMINGS
 from tests.torture.model_rates import Limits
 from tests.torture.rules import KEYS, RATE
-from tests.torture.rules_flow import FlowRules
+from tests.torture.rules_cron import CronRules
 
 MOST_ROUNDS = 60
 #: What may stand when all jobs are forgotten, by how the names begin: docs/keys.md says when each goes.
@@ -15,7 +15,7 @@ LEFT = {
 }  # fmt: skip
 
 
-class EndingInPeace(FlowRules):
+class EndingInPeace(CronRules):
     """Works off what an example left, with the same calls as ever, each compared."""
 
     def teardown(self) -> None:
@@ -30,7 +30,9 @@ class EndingInPeace(FlowRules):
         self.pauses(False)
         queue = self.queue
         delayed = [job.due for job in queue.jobs.values() if job.due is not None]
-        ahead = max([self.now, *delayed, *queue.scheduled.values(), *queue.timers.values(), *queue.leases.values()])
+        ahead = max(
+            [self.now, *delayed, *queue.scheduled.values(), *queue.timers.values(), *queue.leases.values()]
+        )
         self.clock.advance(seconds=(ahead - self.now) / 1000)
         for key in (*KEYS, RATE):
             self.run(self.engine.limit_key(key))

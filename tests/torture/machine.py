@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
+import redis
 from hypothesis.stateful import RuleBasedStateMachine
 from redis.asyncio import Redis
 
@@ -83,6 +84,8 @@ class QueueMachineBase(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.client = cast("Redis", open_client(self.url))
+        # Looking is most of the work, and needs no loop.
+        self.eyes = redis.Redis.from_url(self.url)
         self.run(self.client.flushall())
         self.clock = ManualClock()
         config = QueueConfig(max_job_ttl_days=1, dead_letter_ttl_days=2, event_groups=(HISTORY,))
@@ -106,6 +109,7 @@ class QueueMachineBase(RuleBasedStateMachine):
         self.before: dict[str, dict[str, str]] = {}
 
     def teardown(self) -> None:
+        self.eyes.close()
         self.run(self.client.aclose())
         self.loop.close()
         self._bound(*self._bounds)
@@ -137,7 +141,7 @@ class QueueMachineBase(RuleBasedStateMachine):
     # Looking.
 
     def look(self) -> Snapshot:
-        return self.run(read(self.client, self.keys, self.engine.config.consumer_group))
+        return read(self.eyes, self.keys, self.engine.config.consumer_group)
 
     def check(self) -> None:
         """The server against the model, and the moves since the last look against the table."""
@@ -310,11 +314,20 @@ class QueueMachineBase(RuleBasedStateMachine):
 
     def call_each(self, name: str, ids: Sequence[str], **once: Any) -> list[str]:
         """A script that takes ids, and its codes."""
-        return [code.decode() for code in self.run(self.engine.call(name, once, [(job_id,) for job_id in ids]))]
+        return [
+            code.decode() for code in self.run(self.engine.call(name, once, [(job_id,) for job_id in ids]))
+        ]
 
     def holders(self) -> list[tuple[SimulatedWorker, Claimed]]:
         """Every holding of every worker, in a stable order."""
         return [(worker, claimed) for worker in self.workers.values() for claimed in worker.held.values()]
+
+    def held(self, pick: int) -> tuple[SimulatedWorker, Claimed] | None:
+        """One holding. Rules look themselves what they can do: what is held may hang on an order the store chose."""
+        if not self.holders():
+            self.claim(self.workers[WORKERS[0]], 3)
+        holders = self.holders()
+        return holders[pick % len(holders)] if holders else None
 
     def stale_leases(self) -> list[tuple[str, str]]:
         """Leases of jobs that run under another one by now."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from tests.torture.model_parts import INDEXED, LANES, LET_GO, Message, ModelJob, Timings
+from tests.torture.model_parts import INDEXED, LANES, LET_GO, Kept, Message, ModelJob, Timings
 from tests.torture.model_rates import Rates
 
 Ending = tuple[str, str, str, bytes]
@@ -55,6 +55,8 @@ class Books:
         self.live: dict[str, list[tuple[str, bytes]]] = {}
         self.usage: dict[int, dict[str, float]] = {}
         self.paused = False
+        self.cron: dict[str, Kept] = {}
+        self.cron_due: dict[str, int] = {}
 
     def move(self, job: ModelJob, status: str) -> None:
         self.counts[job.status] -= 1

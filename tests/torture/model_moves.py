@@ -110,7 +110,8 @@ class Moves(Flow):
             holder = self.unique_holder(key, now)
             if holder not in (None, job_id):
                 return f"unique {holder}"
-            self.unique[key] = (job_id, now)
+            # What is left of its window stays.
+            self.unique[key] = (job_id, now if holder is None else self.unique[key][1])
         self.letters.remove(job_id)
         del self.index["failed"][job_id]
         if self.live.get(job_id) and self.live[job_id][-1][0] == "end":

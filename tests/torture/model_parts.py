@@ -139,6 +139,15 @@ class ModelJob:
         return self.late and expires_at is not None and not self.has_started and expires_at <= now
 
 
+@dataclass
+class Kept:
+    """A schedule: its text, the newest slot dealt with, and whether it is paused."""
+
+    body: str
+    last: int = 0
+    paused: bool = False
+
+
 @dataclass(frozen=True)
 class Request:
     """One claim as sent."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from redis.asyncio import Redis
+from redis import Redis
 
 from penstock.store.keys import QueueKeys
 from tests.torture.model_parts import INDEXED
@@ -107,14 +107,12 @@ class Snapshot:
     @property
     def hashes(self) -> dict[str, dict[str, str]]:
         """The hash of each job; empty for one that is no hash."""
-        return {
-            name.removeprefix("job:"): self.hash(name) for name in self.keys if name.startswith("job:")
-        }
+        return {name.removeprefix("job:"): self.hash(name) for name in self.keys if name.startswith("job:")}
 
 
-async def read(client: Redis, keys: QueueKeys, group: str) -> Snapshot:
+def read(client: Redis, keys: QueueKeys, group: str) -> Snapshot:
     """Read the whole queue. Nothing else may write meanwhile."""
-    found = await cast("Any", client.keys("*"))
+    found = cast("list[bytes]", client.keys("*"))
     seen = Snapshot(keys={key.decode().removeprefix(keys.home) for key in found})
     names = sorted(seen.keys)
     pipe: Any = client.pipeline(transaction=False)
@@ -133,7 +131,7 @@ async def read(client: Redis, keys: QueueKeys, group: str) -> Snapshot:
         if name in seen.keys:
             pipe.execute_command("XPENDING", keys.home + name, group, "-", "+", 1000, parse_detail=True)
             asked.append(("delivered", lane))
-    answers = await pipe.execute(raise_on_error=False) if asked else []
+    answers = pipe.execute(raise_on_error=False) if asked else []
     for (where, name), answer in zip(asked, answers, strict=True):
         _note(seen, where, name, answer)
     return seen

@@ -36,7 +36,9 @@ def _assert_places_are_held_by_jobs_that_may(queue: Queue) -> None:
             job = queue.jobs.get(job_id)
             assert job is not None, f"{job_id} is gone and holds a place of {key}"
             assert job.options.line_key == key, f"{job_id} holds a place of {key}"
-            assert job.damage or job.status in ("pending", "processing"), f"{job_id} holds a place: {job.status}"
+            assert job.damage or job.status in ("pending", "processing"), (
+                f"{job_id} holds a place: {job.status}"
+            )
 
 
 def _assert_waits_for_something(queue: Queue, job: ModelJob) -> None:
@@ -50,10 +52,14 @@ def _assert_waits_for_something(queue: Queue, job: ModelJob) -> None:
         child = f"q/{job.id}" if "/" in parent else job.id
         is_on_its_way = any(ending[:2] == (child, home_id) for ending in queue.crossings)
         is_noted = child in queue.children.get(home_id, ())
-        assert is_on_its_way or is_noted or "/" in parent, f"{job.id} waits for {parent}, which will not tell it"
+        assert is_on_its_way or is_noted or "/" in parent, (
+            f"{job.id} waits for {parent}, which will not tell it"
+        )
         parent_job = queue.jobs.get(home_id)
         has_ended = parent_job is None or parent_job.ended
-        assert not (is_noted and has_ended) or home_id in queue.fanout, f"{home_id} has ended and tells nobody"
+        assert not (is_noted and has_ended) or home_id in queue.fanout, (
+            f"{home_id} has ended and tells nobody"
+        )
 
 
 def _assert_can_wake(queue: Queue, job: ModelJob) -> None:

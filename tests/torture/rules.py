@@ -3,7 +3,7 @@
 from typing import Any, cast
 
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, precondition, rule
+from hypothesis.stateful import initialize, rule
 
 from penstock.core.outcomes import Outcome, OutcomeKind
 from penstock.store.engine import BATCH
@@ -31,7 +31,10 @@ KEYS = ["red", "blue"]
 RATE = "llm"
 keys = st.sampled_from([None, *KEYS])
 keyed = st.builds(
-    Options, key=st.sampled_from(KEYS), limit=st.sampled_from([None, 1, 2]), rate=st.sampled_from([None, None, RATE])
+    Options,
+    key=st.sampled_from(KEYS),
+    limit=st.sampled_from([None, 1, 2]),
+    rate=st.sampled_from([None, None, RATE]),
 )
 rated = st.builds(Options, key=keys, rate=st.just(RATE), units=st.sampled_from([0, 30, 80, 200]))
 unique = st.builds(
@@ -60,7 +63,14 @@ class PlainRules(QueueMachineBase):
         recorded=st.booleans(), attempts=st.sampled_from([1, 3, 5]), apart=st.booleans(),
     )  # fmt: skip
     def enqueues(
-        self, fresh: list[str], lane: str, delay_ms: int, chosen: Options, recorded: bool, attempts: int, apart: bool
+        self,
+        fresh: list[str],
+        lane: str,
+        delay_ms: int,
+        chosen: Options,
+        recorded: bool,
+        attempts: int,
+        apart: bool,
     ) -> None:
         pairs = [
             self.new_job(job_id, lane, recorded=recorded, attempts=attempts, apart=apart, options=chosen)
@@ -86,20 +96,18 @@ class PlainRules(QueueMachineBase):
         if self.workers[name].last is not None:
             self.claim(self.workers[name], 1, again=True)
 
-    @precondition(lambda self: self.holders())
     @rule(picked=st.lists(picks, min_size=1, max_size=4), kind=kinds, delay_ms=delays, large=st.booleans())
     def settles(self, picked: list[int], kind: OutcomeKind, delay_ms: int, large: bool) -> None:
-        holders = self.holders()
-        chosen = [holders[pick % len(holders)] for pick in picked]
+        chosen = [holding for pick in picked if (holding := self.held(pick))]
         leases = [(claimed.id, claimed.lease) for _, claimed in chosen]
         self.settle(leases, kind, delay_ms, large=large)
         for worker, claimed in chosen:
             worker.held.pop(claimed.id, None)
 
-    @precondition(lambda self: self.given)
     @rule(picked=st.lists(picks, min_size=1, max_size=2), kind=kinds)
     def settles_under_old_lease(self, picked: list[int], kind: OutcomeKind) -> None:
-        self.settle([self.given[pick % len(self.given)] for pick in picked], kind, 1_000)
+        if self.given:
+            self.settle([self.given[pick % len(self.given)] for pick in picked], kind, 1_000)
 
     @rule(picked=ids, counter=st.integers(0, 3))
     def settles_under_invented_lease(self, picked: str, counter: int) -> None:
@@ -133,7 +141,6 @@ class PlainRules(QueueMachineBase):
     def beats(self, name: str) -> None:
         self.beat(self.workers[name])
 
-    @precondition(lambda self: self.given)
     @rule(pick=picks)
     def notes_progress(self, pick: int) -> None:
         self._note_progress(*self.lease(pick))
@@ -143,7 +150,6 @@ class PlainRules(QueueMachineBase):
         self.same("progress", got, [self.queue.progress(job_id, lease)])
         self.check()
 
-    @precondition(lambda self: self.given)
     @rule(pick=picks, name=step_names)
     def stores_step(self, pick: int, name: str) -> None:
         self._store_step(*self.lease(pick), name)
@@ -157,7 +163,7 @@ class PlainRules(QueueMachineBase):
         """Mostly a lease that is held, for small numbers any that was ever given."""
         holders = self.holders()
         if pick < 5 or not holders:
-            return self.given[pick % len(self.given)]
+            return self.given[pick % len(self.given)] if self.given else ("nobody", "1:nothing")
         claimed = holders[pick % len(holders)][1]
         return claimed.id, claimed.lease
 
@@ -208,14 +214,18 @@ class PlainRules(QueueMachineBase):
     @rule()
     def janitor_sweeps(self) -> None:
         self.run(Janitor(self.engine).sweep())
-        self.agree(
-            lambda queue: model_upkeep.sweep(queue, self.now, self.history_read, SILENT_WORKER_MS)
-        )
+        self.agree(lambda queue: model_upkeep.sweep(queue, self.now, self.history_read, SILENT_WORKER_MS))
 
     @rule(pick=picks, damage=damages)
     def hash_is_damaged(self, pick: int, damage: str) -> None:
         job = self.unended(pick)
-        if job is None or any(other.damage for other in self.queue.jobs.values()):
+        if job is not None:
+            self.damage(job.id, damage)
+
+    def damage(self, job_id: str, damage: str) -> None:
+        """Break the hash of a job that has not ended, unless another one is broken already."""
+        job = self.queue.jobs.get(job_id)
+        if job is None or job.ended or any(other.damage for other in self.queue.jobs.values()):
             return
         self.run(self._damage(job, damage))
         job.damage = damage
@@ -233,12 +243,11 @@ class PlainRules(QueueMachineBase):
         else:
             await cast("Any", self.client.hset(key, damage, "nonsense"))
 
-    @precondition(lambda self: model_upkeep.books_balance(self.queue))
     @rule(pick=picks, with_groups=st.booleans())
     def place_is_lost(self, pick: int, with_groups: bool) -> None:
         """Something outside removed a job from where it stood; the auditor puts it back."""
         job = self.unended(pick)
-        if job is None or job.damage:
+        if job is None or job.damage or not model_upkeep.books_balance(self.queue):
             return
         if with_groups:
             self.groups_are_destroyed()
@@ -281,9 +290,10 @@ class PlainRules(QueueMachineBase):
     def scripts_are_flushed(self) -> None:
         self.run(cast("Any", self.client).script_flush())
 
-    @precondition(lambda self: len(self.given) > MANY_CLAIMS)
     @rule()
     def everything_is_flushed(self) -> None:
+        if len(self.given) <= MANY_CLAIMS:
+            return
         self.run(self.client.flushall())
         self.queue.forget_all()
         self.specs.clear()

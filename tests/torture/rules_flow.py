@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
+from hypothesis.stateful import rule
 
 from penstock.store.crossings import Ferry
 from tests.torture.machine import JOB_IDS, Steering
@@ -77,8 +77,13 @@ class FlowRules(PlainRules):
         self.queue.crossed(endings, self.now)
         self.check()
 
-    @precondition(lambda self: self.given)
-    @rule(fresh=st.lists(ids, min_size=1, max_size=3), pick=picks, delay_ms=delays, chosen=options, of=st.booleans())
+    @rule(
+        fresh=st.lists(ids, min_size=1, max_size=3),
+        pick=picks,
+        delay_ms=delays,
+        chosen=options,
+        of=st.booleans(),
+    )
     def makes_children(self, fresh: list[str], pick: int, delay_ms: int, chosen: Options, of: bool) -> None:
         """A running job enqueues others, which may wait for it."""
         parent, lease = self.lease(pick)
@@ -100,16 +105,22 @@ class FlowRules(PlainRules):
 
     # Time.
 
-    @rule(fresh=ids, in_ms=st.sampled_from([-1, 500, 5_000, MINUTE_MS]), lane=lanes, delay_ms=delays, chosen=options)
+    @rule(
+        fresh=ids,
+        in_ms=st.sampled_from([-1, 500, 5_000, MINUTE_MS]),
+        lane=lanes,
+        delay_ms=delays,
+        chosen=options,
+    )
     def enqueues_with_expiry(self, fresh: str, in_ms: int, lane: str, delay_ms: int, chosen: Options) -> None:
         its_options = replace(chosen, expires_at=self.now + in_ms)
         self.enqueue([self.new_job(fresh, lane, options=its_options)], delay_ms)
 
-    @precondition(lambda self: self.holders())
     @rule(pick=picks, name=signal_names, place=st.integers(0, 1), delay_ms=st.sampled_from([-1, -1, 5_000]))
     def awaits_signal(self, pick: int, name: str, place: int, delay_ms: int) -> None:
-        holders = self.holders()
-        worker, claimed = holders[pick % len(holders)]
+        if not (holding := self.held(pick)):
+            return
+        worker, claimed = holding
         del worker.held[claimed.id]
         self.settle([(claimed.id, claimed.lease)], "suspend", delay_ms, awaited=f"{name}#{place}")
 
@@ -130,21 +141,33 @@ class FlowRules(PlainRules):
 
     # Following along.
 
-    @precondition(lambda self: self.given)
     @rule(pick=picks, picked=ids, what=feeds, amount=amounts)
     def tells(self, pick: int, picked: str, what: str, amount: float) -> None:
         """A job's feed is watched, or it emits, or says what it used."""
-        job_id, lease = self.lease(pick)
         if what == "watch":
-            self.same("watch", self.run(self.engine.watch([picked])), [self.queue.watch(picked)])
+            self.watch(picked)
         elif what == "emit":
-            self.serial += 1
-            body = f"event {self.serial}".encode()
-            got = self.run(self.engine.emit([(job_id, lease, "emit", body)]))
-            self.same("emit", got, [self.queue.emit(job_id, lease, "emit", body)])
+            self.emit(*self.lease(pick))
         else:
-            got = self.run(self.engine.report_usage([(job_id, lease, "default", what, amount)]))
-            self.same("usage", got, [self.queue.report(job_id, lease, what, amount, self.now)])
+            self.report(*self.lease(pick), what, amount)
+
+    def watch(self, job_id: str) -> None:
+        """Ask that the job's end be told."""
+        self.same("watch", self.run(self.engine.watch([job_id])), [self.queue.watch(job_id)])
+        self.check()
+
+    def emit(self, job_id: str, lease: str) -> None:
+        """Append to the job's feed."""
+        self.serial += 1
+        body = f"event {self.serial}".encode()
+        got = self.run(self.engine.emit([(job_id, lease, "emit", body)]))
+        self.same("emit", got, [self.queue.emit(job_id, lease, "emit", body)])
+        self.check()
+
+    def report(self, job_id: str, lease: str, what: str, amount: float) -> None:
+        """Say what a job used."""
+        got = self.run(self.engine.report_usage([(job_id, lease, "default", what, amount)]))
+        self.same("usage", got, [self.queue.report(job_id, lease, what, amount, self.now)])
         self.check()
 
     # Limits.
@@ -185,17 +208,23 @@ class FlowRules(PlainRules):
             meant = [self.queue.discard(job_id, waits_for_history=True) for job_id in chosen]
             self.same("discard", got, meant)
         else:
-            self._requeue(chosen)
+            self.requeue(chosen)
         self.check()
 
-    def _requeue(self, chosen: list[str]) -> None:
+    def requeue(self, chosen: list[str]) -> None:
+        """Put dead letters back."""
         once = {"group": self.engine.config.consumer_group, "keep_ms": self.engine.keep_ms}
         jobs = self.queue.jobs
-        entries = [(job_id, jobs[job_id].home_lane if job_id in jobs else "normal", "", "") for job_id in chosen]
+        entries = [
+            (job_id, jobs[job_id].home_lane if job_id in jobs else "normal", "", "") for job_id in chosen
+        ]
         got = [code.decode() for code in self.run(self.engine.call("requeue", once, entries))]
         self.same("requeue", got, [self.queue.requeue(job_id, self.now) for job_id in chosen])
+        self.check()
 
-    @rule(source=ids, fresh=ids, name=step_names, field=st.sampled_from(["go#0", "stop#0"]), key=st.booleans())
+    @rule(
+        source=ids, fresh=ids, name=step_names, field=st.sampled_from(["go#0", "stop#0"]), key=st.booleans()
+    )
     def forks(self, source: str, fresh: str, name: str, field: str, key: bool) -> None:
         accepted, job = self.new_job(fresh, options=Options(key="red") if key else Options())
         once = {

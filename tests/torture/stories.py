@@ -1,12 +1,12 @@
 """Short stories of workers: sequences of calls that single rules would seldom make by chance."""
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
+from hypothesis.stateful import rule
 
 from penstock.core.outcomes import Claimed, OutcomeKind
 from tests.torture.machine import DEQUEUED_MS, TIMINGS, SimulatedWorker
 from tests.torture.model_parts import SUSPECT_CRASHES
-from tests.torture.ending import EndingInPeace
+from tests.torture.stories_flow import FlowStories
 from tests.torture.rules import (
     STEP_NAMES,
     counts,
@@ -19,7 +19,7 @@ from tests.torture.rules import (
 )
 
 
-class QueueMachine(EndingInPeace):
+class QueueMachine(FlowStories):
     """A queue under whatever may happen to it."""
 
     @rule(name=workers, outcomes=st.lists(kinds, min_size=1, max_size=4), delay_ms=delays)
@@ -60,14 +60,14 @@ class QueueMachine(EndingInPeace):
         self.claim(self.workers[name], count)
         self.dies(name, 3)
         self.claim(self.workers[by], count)
-        if self.stale_leases():
-            self.zombie_writes(-1, kind, step)
+        self.zombie_writes(-1, kind, step)
 
-    @precondition(lambda self: self.stale_leases())
     @rule(pick=picks, kind=kinds, step=step_names)
     def zombie_writes(self, pick: int, kind: OutcomeKind, step: str) -> None:
         """A worker that was presumed dead tries everything under a lease that another holds by now."""
         stale = self.stale_leases()
+        if not stale:
+            return
         job_id, lease = stale[pick % len(stale)]
         self._write_late(job_id, lease, step)
         self.settle([(job_id, lease)], kind, 1_000)
@@ -112,24 +112,24 @@ class QueueMachine(EndingInPeace):
             worker.held.pop(claimed.id)
             self.settle([(claimed.id, claimed.lease)], "release", 0)
 
-    @precondition(lambda self: self.holders())
     @rule(pick=picks, kind=kinds)
     def is_cancelled_while_it_runs(self, pick: int, kind: OutcomeKind) -> None:
         """The handler hears of it at its next note or beat, and may end in any way all the same."""
-        holders = self.holders()
-        worker, claimed = holders[pick % len(holders)]
+        if not (holding := self.held(pick)):
+            return
+        worker, claimed = holding
         self.cancels([claimed.id])
         self._note_progress(claimed.id, claimed.lease)
         self.beat(worker)
         worker.held.pop(claimed.id, None)
         self.settle([(claimed.id, claimed.lease)], kind, 1_000)
 
-    @precondition(lambda self: self.holders())
     @rule(pick=picks, names=st.permutations(STEP_NAMES), most=st.sampled_from([1, len(STEP_NAMES)]))
     def goes_through_its_steps(self, pick: int, names: list[str], most: int) -> None:
         """Each is stored, and stored again with another result, as after a lost reply."""
-        holders = self.holders()
-        claimed = holders[pick % len(holders)][1]
+        if not (holding := self.held(pick)):
+            return
+        claimed = holding[1]
         for name in [*names[:most], *names[:most]]:
             self.serial += 1
             self._store_step(claimed.id, claimed.lease, name, f"result {self.serial}".encode())
@@ -145,12 +145,12 @@ class QueueMachine(EndingInPeace):
         self.promotes()
         self.claim(self.workers[name], 4)
 
-    @precondition(lambda self: self.holders())
     @rule(pick=picks, kind=st.sampled_from(["complete", "fail"]), reads=st.booleans(), large=st.booleans())
     def job_ends_and_is_forgotten(self, pick: int, kind: OutcomeKind, reads: bool, large: bool) -> None:
         """With everything it had, once its time is over and history has read of its end."""
-        holders = self.holders()
-        worker, claimed = holders[pick % len(holders)]
+        if not (holding := self.held(pick)):
+            return
+        worker, claimed = holding
         del worker.held[claimed.id]
         self._store_step(claimed.id, claimed.lease, "last")
         self.settle([(claimed.id, claimed.lease)], kind, 0, large=large)
@@ -187,12 +187,12 @@ class QueueMachine(EndingInPeace):
         self.promotes()
         self.claim(worker, count)
 
-    @precondition(lambda self: self.holders())
     @rule(pick=picks, kind=st.sampled_from(["retry", "defer"]))
     def is_cancelled_while_it_waits(self, pick: int, kind: OutcomeKind) -> None:
         """For its next attempt; nobody is at work on it, so it ends at once."""
-        holders = self.holders()
-        worker, claimed = holders[pick % len(holders)]
+        if not (holding := self.held(pick)):
+            return
+        worker, claimed = holding
         del worker.held[claimed.id]
         self.settle([(claimed.id, claimed.lease)], kind, 1_000)
         self.cancels([claimed.id])
