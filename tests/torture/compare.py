@@ -90,12 +90,12 @@ def _compare_letters(queue: Queue, found: list[str]) -> None:
 
 def _compare_keys(queue: Queue, seen: Snapshot) -> None:
     """Lines, turns, places, limits and rates."""
-    lines = {tuple(name.split(":", 1)): list(line) for name, line in seen.of_kind("line").items()}
+    lines = {_pair(name): list(line) for name, line in seen.of_kind("line").items()}
     turns = seen.of_kind("turns")
-    asleep = {tuple(name.split(":", 1)): keys for name, keys in seen.of_kind("asleep").items()}
+    asleep = {_pair(name): keys for name, keys in seen.of_kind("asleep").items()}
     if queue.unordered:
         for place, line in lines.items():
-            _adopt(queue.lines.get(place, []), line)  # type: ignore[call-overload]
+            _adopt(queue.lines.get(place, []), line)
         for lane, keys in turns.items():
             if keys.keys() == queue.turns.get(lane, {}).keys():
                 queue.turns[lane] = keys
@@ -125,6 +125,11 @@ def _compare_keys(queue: Queue, seen: Snapshot) -> None:
     _same("spent", _without_zeros(spent), _without_zeros(sums))
     _same("unique", seen.of_kind("unique"), {key: f"{job} {at}" for key, (job, at) in queue.unique.items()})
     _same("paused", "paused" in seen.keys, queue.paused)
+
+
+def _pair(name: str) -> tuple[str, str]:
+    lane, _, key = name.partition(":")
+    return lane, key
 
 
 def _compare_kin(queue: Queue, seen: Snapshot) -> None:
@@ -206,7 +211,7 @@ def _allowed_keys(queue: Queue) -> set[str]:
         ("holders", queue.holders), ("starts", queue.rates.starts), ("booked", queue.rates.booked),
         ("spent", queue.rates.booked), ("job", queue.jobs),
     ):  # fmt: skip
-        allowed |= {f"{kind}:{owner}" for owner in owners}  # type: ignore[attr-defined]
+        allowed |= {f"{kind}:{owner}" for owner in owners}
     allowed |= {f"line:{lane}:{key}" for lane, key in queue.lines}
     allowed |= {f"asleep:{lane}:{rate}" for lane, rate in queue.asleep}
     for job in queue.jobs.values():

@@ -2,16 +2,16 @@
 
 from penstock.worker.auditor import Auditor
 from tests.torture import model_upkeep
-from tests.torture.machine import TIMINGS
+from tests.torture.actors import TIMINGS
 from tests.torture.model_rates import Limits
-from tests.torture.rules import KEYS, RATE
 from tests.torture.rules_cron import CronRules
+from tests.torture.strategies import KEYS, RATE
 
 MOST_ROUNDS = 60
 #: What may stand when all jobs are forgotten, by how the names begin: docs/keys.md says when each goes.
 LEFT = {
-    "stream", "counts", "credits", "dlq", "events", "crossings", "workers", "bell", "pulse", "amnesty", "claim",
-    "usage", "starts", "booked", "spent", "unique", "cron", "cron_due",
+    "stream", "counts", "credits", "dlq", "events", "crossings", "workers", "bell", "pulse", "amnesty",
+    "claim", "usage", "starts", "booked", "spent", "unique", "cron", "cron_due",
 }  # fmt: skip
 
 

@@ -1,216 +1,21 @@
-"""The state machine: random calls of the store's scripts, each compared with the model afterwards."""
+"""The calls of the state machine: each script as workers and callers use it, held against the model."""
 
-import asyncio
-import copy
-import sys
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
-
-import redis
-from hypothesis.stateful import RuleBasedStateMachine
-from redis.asyncio import Redis
+from collections.abc import Sequence
+from typing import Any, cast
 
 from penstock.core.acceptance import AcceptedJob, accept
-from penstock.core.clock import ManualClock
-from penstock.core.config import QueueConfig
-from penstock.core.job import TRANSITIONS, Job, JobStatus
+from penstock.core.job import Job
 from penstock.core.outcomes import Claim, Claimed
-from penstock.core.timings import LeaseTimings
-from penstock.store import engine as engine_module
-from penstock.store import flow_calls
-from penstock.store.connect import open_client
-from penstock.store.engine import BATCH, Engine
-from penstock.store.keys import QueueKeys
-from tests.torture.choices import Choices
-from tests.torture.compare import compare
+from penstock.store.engine import BATCH
+from tests.torture.actors import DEQUEUED_MS, LARGE, TIMINGS, WORKERS, SimulatedWorker
+from tests.torture.looking import Looking
 from tests.torture.model import Queue
 from tests.torture.model_claim import claim
-from tests.torture.model_kin import first
-from tests.torture.model_parts import SUSPECT_CRASHES, ModelJob, Options, Request, Timings
-from tests.torture.observe import Snapshot, read
-from tests.torture.promises import assert_promises
-
-JOB_IDS = [f"job-{number}" for number in range(14)]
-WORKERS = ["ann", "bob", "cid"]
-MOST_STEPS, MOST_ENTRIES, MOST_SIGNALS, MOST_EVENTS = 3, 3, 2, 120
-HISTORY = "history"
-LARGE = "x" * 20_000
-TIMINGS = LeaseTimings()
-DEQUEUED_MS = 60_000
-DAY_MS = 86_400_000
-
-Answer = TypeVar("Answer")
-Edge = tuple[str, str]
-
-#: Every move seen by any machine of this process, and every code that a script answered.
-EDGES: Counter[Edge] = Counter()
-CODES: Counter[str] = Counter()
+from tests.torture.model_parts import ModelJob, Options, Request
 
 
-@dataclass
-class SimulatedWorker:
-    """What a worker process knows."""
-
-    name: str
-    incarnation: str
-    held: dict[str, Claimed] = field(default_factory=dict)
-    last: Request | None = None
-    unanswered: bool = False
-
-    @property
-    def seats(self) -> int:
-        return 0 if any(claimed.crashes >= SUSPECT_CRASHES for claimed in self.held.values()) else 1
-
-
-@dataclass
-class Steering:
-    """All queues within reach, each of which is the one queue of the machine."""
-
-    home: Engine
-
-    def engine(self, _: str) -> Engine:
-        """The engine of a queue."""
-        return self.home
-
-
-class QueueMachineBase(RuleBasedStateMachine):
-    """Calls, and what has to hold after each. The rules are in the subclass."""
-
-    url: str
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.loop = asyncio.new_event_loop()
-        self.client = cast("Redis", open_client(self.url))
-        # Looking is most of the work, and needs no loop.
-        self.eyes = redis.Redis.from_url(self.url)
-        self.run(self.client.flushall())
-        self.clock = ManualClock()
-        config = QueueConfig(max_job_ttl_days=1, dead_letter_ttl_days=2, event_groups=(HISTORY,))
-        # Fewer than settings allow, so that a search gets there.
-        config = config.model_copy(update={"max_events": MOST_EVENTS, "compress_above_bytes": 1_048_576})
-        self.keys = QueueKeys(config.key_prefix, "q")
-        self.engine = Engine(self.client, self.keys, config, TIMINGS, self.clock)
-        self._bounds = engine_module.MOST_STEPS, flow_calls.MOST_ENTRIES, flow_calls.MOST_SIGNALS
-        self._bound(MOST_STEPS, MOST_ENTRIES, MOST_SIGNALS)
-        timings = Timings(
-            TIMINGS.lease_ms, TIMINGS.beat_ms, config.ttl_ms, config.dead_letter_ttl_ms,
-            MOST_STEPS, MOST_ENTRIES, MOST_SIGNALS, MOST_EVENTS,
-        )  # fmt: skip
-        self.queue = Queue(timings)
-        self.run(self._make_event_group())
-        self.serial = 0
-        self.workers = {name: SimulatedWorker(name, self.nonce(name)) for name in WORKERS}
-        self.given: list[tuple[str, str]] = []
-        self.specs: dict[str, AcceptedJob] = {}
-        self.history_read = 0
-        self.before: dict[str, dict[str, str]] = {}
-
-    def teardown(self) -> None:
-        self.eyes.close()
-        self.run(self.client.aclose())
-        self.loop.close()
-        self._bound(*self._bounds)
-
-    def _bound(self, steps: int, entries: int, signals: int) -> None:
-        engine_module.MOST_STEPS = steps
-        flow_calls.MOST_ENTRIES = entries
-        flow_calls.MOST_SIGNALS = signals
-
-    def run(self, call: Awaitable[Answer]) -> Answer:
-        return self.loop.run_until_complete(call)
-
-    def nonce(self, name: str) -> str:
-        self.serial += 1
-        return f"{name}:n{self.serial}"
-
-    @property
-    def now(self) -> int:
-        return self.clock.now_ms
-
-    @property
-    def failed(self) -> bool:
-        """Whether the example has failed already: the machine is being torn down for it."""
-        return sys.exc_info()[0] is not None
-
-    async def _make_event_group(self) -> None:
-        await cast("Any", self.client).xgroup_create(self.keys.events, HISTORY, "0", mkstream=True)
-
-    # Looking.
-
-    def look(self) -> Snapshot:
-        return read(self.eyes, self.keys, self.engine.config.consumer_group)
-
-    def check(self) -> None:
-        """The server against the model, and the moves since the last look against the table."""
-        seen = self.look()
-        compare(self.queue, seen)
-        self._check_all(seen)
-
-    def agree(self, verb: Callable[[Queue], None]) -> None:
-        """As `check`, after a verb of the model that may have to guess an order which the store chose."""
-        seen = self.look()
-        choices = Choices(seen)
-        is_sure = not choices.may_branch(self.queue)
-        failure: AssertionError | None = None
-        while True:
-            trial = self.queue if is_sure else copy.deepcopy(self.queue)
-            trial.choose = choices.begin()
-            try:
-                verb(trial)
-                compare(trial, seen)
-                break
-            except AssertionError as error:
-                failure = failure or error
-                if is_sure or not choices.go_on():
-                    raise failure from None
-        self.queue = trial
-        self.queue.choose = first
-        self._check_all(seen)
-
-    def _check_all(self, seen: Snapshot) -> None:
-        assert_promises(self.queue, seen.bell)
-        self._check_suspects()
-        self._check_moves(seen)
-
-    def _check_suspects(self) -> None:
-        for worker in self.workers.values():
-            running = [
-                job.id
-                for job in self.queue.jobs.values()
-                if job.is_suspect
-                and self.queue.running(job.id, job.lease or "")
-                and job.holder == worker.incarnation
-                and job.id in worker.held
-            ]
-            assert len(running) <= 1, f"{worker.name} runs several suspects: {running}"
-
-    def _check_moves(self, seen: Snapshot) -> None:
-        hashes = seen.hashes
-        for job_id, content in hashes.items():
-            was = self.before.get(job_id, {})
-            old, new = was.get("status", "none"), content.get("status", "none")
-            taken_over = old == new == "processing" and was.get("lease") != content.get("lease")
-            if old != new or taken_over:
-                self._check_move(job_id, old, new)
-        self.before = hashes
-
-    def _check_move(self, job_id: str, old: str, new: str) -> None:
-        known = {status.value for status in JobStatus}
-        # A hash that was damaged or is new shows no move of the store's.
-        if old in known and new in known:
-            EDGES[old, new] += 1
-            assert JobStatus(new) in TRANSITIONS[JobStatus(old)], f"{job_id}: {old} → {new} is no transition"
-
-    def same(self, script: str, found: Any, meant: Any) -> None:
-        """Codes as the model gives them; noted for the report."""
-        for code in found if isinstance(found, list) else [found]:
-            CODES[f"{script}: {str(code).split(' ')[0]}"] += 1
-        assert found == meant, f"{script} answered {found}, meant {meant}"
-
-    # Calls.
+class QueueMachineBase(Looking):
+    """Calls of scripts. The rules are in the subclasses."""
 
     def new_job(
         self, job_id: str, lane: str = "normal", *, recorded: bool = False, attempts: int = 3,
@@ -323,7 +128,11 @@ class QueueMachineBase(RuleBasedStateMachine):
         return [(worker, claimed) for worker in self.workers.values() for claimed in worker.held.values()]
 
     def held(self, pick: int) -> tuple[SimulatedWorker, Claimed] | None:
-        """One holding. Rules look themselves what they can do: what is held may hang on an order the store chose."""
+        """One holding, of a claim made now if there was none.
+
+        No rule has a precondition: what is held may hang on an order that the store chose, so that an
+        example would not be the same each time.
+        """
         if not self.holders():
             self.claim(self.workers[WORKERS[0]], 3)
         holders = self.holders()

@@ -118,7 +118,7 @@ class _Taker:
                 return
 
     def drain_by_credits(self) -> None:
-        """Credits outlive the claim; when those of all lanes that have something are spent, a new round begins."""
+        """Credits outlive the claim; when all lanes that have something have spent theirs, a round begins."""
         left, dry = self._queue.credits, set[str]()
         while True:
             spent = True

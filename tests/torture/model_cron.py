@@ -42,7 +42,15 @@ def _put(queue: Queue, name: str, body: str, coming: int, *, begins_paused: bool
 
 
 def fire(
-    queue: Queue, name: str, body: str, seen: int, last: int, coming: int, jobs: Sequence[ModelJob], now: int
+    queue: Queue,
+    name: str,
+    body: str,
+    jobs: Sequence[ModelJob],
+    now: int,
+    *,
+    seen: int,
+    last: int,
+    coming: int,
 ) -> list[str]:
     """Make the jobs of due slots, unless the slot or the schedule is another one by now."""
     kept = queue.cron.get(name)

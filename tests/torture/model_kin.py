@@ -1,4 +1,7 @@
-"""Parents and children in the model. A child listens to each parent once; a parent on another queue is `queue/id`."""
+"""Parents and children in the model. A child listens to each parent once.
+
+A parent on another queue is written `queue/id`.
+"""
 
 from collections.abc import Callable, Sequence
 

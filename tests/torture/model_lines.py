@@ -1,7 +1,7 @@
 """Keys in the model: jobs of a key stand in its line, keys with a line take turns, one job each.
 
-A key that may not go on has no turn. One whose places are taken gets a new one when a place is freed; one whose
-rate is used up sleeps, keeps its turn, and is not overtaken in its lane by others that wait for the rate.
+A key that may not go on has no turn. One whose places are taken gets a new one when a place is freed; one
+whose rate is used up sleeps, keeps its turn, and is not overtaken in its lane by others that wait for it.
 """
 
 from tests.torture.model_books import Books

@@ -147,8 +147,9 @@ class Moves(Flow):
         self.counts[job.status] -= 1
         if job.letter:
             self.letters.remove(job.id)
-        for kept in (self.inputs, self.signals, self.live):
-            kept.pop(job.id, None)  # type: ignore[attr-defined]
+        self.inputs.pop(job.id, None)
+        self.signals.pop(job.id, None)
+        self.live.pop(job.id, None)
 
     def copy_to(self, source_id: str, job: ModelJob, steps: Sequence[str], signals: Sequence[str]) -> None:
         """What a fork begins with: finished steps, the signals they took, what its parents ended with."""

@@ -55,13 +55,13 @@ def books_balance(queue: Queue) -> bool:
 
 
 def audit(queue: Queue, now: int) -> None:
-    """Put back what stands nowhere, remove what nobody answers to, free what nobody holds, and count anew, if need be."""
+    """Compare, and look after everything if that is needed."""
     if not books_balance(queue):
         mend(queue, now)
 
 
 def mend(queue: Queue, now: int) -> None:
-    """Visit everything, as the auditor does when the books do not balance."""
+    """Put back what stands nowhere, remove what nobody answers to, free what nobody holds, count anew."""
     # Jobs are visited in no order that could be told beforehand.
     queue.unordered = True
     for job in list(queue.jobs.values()):

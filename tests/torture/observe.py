@@ -156,10 +156,12 @@ def _plain(answer: Any) -> Any:
         return {_plain(name): _plain(value) for name, value in answer.items()}
     if isinstance(answer, set):
         return {_plain(value) for value in answer}
-    if isinstance(answer, list) and answer and isinstance(answer[0], tuple):
+    return _plain_list(answer) if isinstance(answer, list) else answer
+
+
+def _plain_list(answer: list[Any]) -> Any:
+    if answer and isinstance(answer[0], tuple):
         if isinstance(answer[0][1], float):
             return {_plain(member): int(score) for member, score in answer}
         return [(_plain(entry_id), _plain(fields)) for entry_id, fields in answer]
-    if isinstance(answer, list):
-        return [_plain(value) for value in answer]
-    return answer
+    return [_plain(value) for value in answer]

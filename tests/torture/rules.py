@@ -1,4 +1,4 @@
-"""The rules of the state machine: what may happen to a queue."""
+"""The rules of the state machine: single calls around jobs of any kind."""
 
 from typing import Any, cast
 
@@ -9,44 +9,15 @@ from penstock.core.outcomes import Outcome, OutcomeKind
 from penstock.store.engine import BATCH
 from penstock.worker.janitor import SILENT_WORKER_MS, Janitor
 from tests.torture import model_upkeep
-from tests.torture.machine import DAY_MS, HISTORY, JOB_IDS, LARGE, TIMINGS, WORKERS, QueueMachineBase
+from tests.torture.actors import DAY_MS, HISTORY, JOB_IDS, TIMINGS
+from tests.torture.machine import QueueMachineBase
 from tests.torture.model import Queue
-from tests.torture.model_parts import ModelJob, Options
-from tests.torture.observe import LANE_KEYS
-
-ids = st.sampled_from(JOB_IDS)
-workers = st.sampled_from(WORKERS)
-picks = st.integers(0, 30)
-lanes = st.sampled_from(["normal", "normal", "high", "low"])
-delays = st.sampled_from([0, 0, 0, 1_000, 60_000])
-kinds = st.sampled_from(
-    ["complete", "complete", "fail", "retry", "cancel", "release", "defer", "lapse", "suspend", "back_off"]
-)
-STEP_NAMES = ["read", "think", "write", "check"]
-step_names = st.sampled_from(STEP_NAMES)
-counts = st.integers(1, 4)
-damages = st.sampled_from(["attempt", "status", "type"])
-MANY_CLAIMS = 12
-KEYS = ["red", "blue"]
-RATE = "llm"
-keys = st.sampled_from([None, *KEYS])
-keyed = st.builds(
-    Options,
-    key=st.sampled_from(KEYS),
-    limit=st.sampled_from([None, 1, 2]),
-    rate=st.sampled_from([None, None, RATE]),
-)
-rated = st.builds(Options, key=keys, rate=st.just(RATE), units=st.sampled_from([0, 30, 80, 200]))
-unique = st.builds(
-    Options, unique=st.sampled_from(["u", "v"]), policy=st.sampled_from(["existing", "reject", "replace"]),
-    window_ms=st.sampled_from([0, 0, 60_000]), key=keys,
-)  # fmt: skip
-kept = st.builds(Options, keep_ms=st.sampled_from([0, 1_000, 3 * DAY_MS]))
-options = st.one_of(st.just(Options()), keyed, keyed, rated, unique, kept)
+from tests.torture.model_parts import Options
+from tests.torture.strategies import counts, delays, ids, kinds, lanes, options, picks, step_names, workers
 
 
 class PlainRules(QueueMachineBase):
-    """Single calls, and single accidents, around jobs of any kind."""
+    """Single calls of the kernel."""
 
     @initialize(recorded=st.booleans(), attempts=st.sampled_from([1, 3, 5]), chosen=options)
     def begins(self, recorded: bool, attempts: int, chosen: Options) -> None:
@@ -64,6 +35,7 @@ class PlainRules(QueueMachineBase):
     )  # fmt: skip
     def enqueues(
         self,
+        *,
         fresh: list[str],
         lane: str,
         delay_ms: int,
@@ -215,91 +187,3 @@ class PlainRules(QueueMachineBase):
     def janitor_sweeps(self) -> None:
         self.run(Janitor(self.engine).sweep())
         self.agree(lambda queue: model_upkeep.sweep(queue, self.now, self.history_read, SILENT_WORKER_MS))
-
-    @rule(pick=picks, damage=damages)
-    def hash_is_damaged(self, pick: int, damage: str) -> None:
-        job = self.unended(pick)
-        if job is not None:
-            self.damage(job.id, damage)
-
-    def damage(self, job_id: str, damage: str) -> None:
-        """Break the hash of a job that has not ended, unless another one is broken already."""
-        job = self.queue.jobs.get(job_id)
-        if job is None or job.ended or any(other.damage for other in self.queue.jobs.values()):
-            return
-        self.run(self._damage(job, damage))
-        job.damage = damage
-
-    def unended(self, pick: int) -> ModelJob | None:
-        """A job that has not ended; half of the picks one that waits, if there is one."""
-        jobs = [job for job in self.queue.jobs.values() if not job.ended]
-        jobs = [job for job in jobs if pick % 2 and job.status != "processing"] or jobs
-        return jobs[pick % len(jobs)] if jobs else None
-
-    async def _damage(self, job: ModelJob, damage: str) -> None:
-        key = self.keys.job + job.id
-        if damage == "type":
-            await self.client.set(key, LARGE)
-        else:
-            await cast("Any", self.client.hset(key, damage, "nonsense"))
-
-    @rule(pick=picks, with_groups=st.booleans())
-    def place_is_lost(self, pick: int, with_groups: bool) -> None:
-        """Something outside removed a job from where it stood; the auditor puts it back."""
-        job = self.unended(pick)
-        if job is None or job.damage or not model_upkeep.books_balance(self.queue):
-            return
-        if with_groups:
-            self.groups_are_destroyed()
-        self.run(self._lose_place(job))
-        self.janitor_sweeps()
-
-    async def _lose_place(self, job: ModelJob) -> None:
-        queue = self.queue
-        if job.status in ("scheduled", "retrying"):
-            await self.client.zrem(self.keys.scheduled, job.id)
-            del queue.scheduled[job.id]
-        elif job.status == "processing":
-            await self.client.zrem(self.keys.leases, job.id)
-            queue.leases.pop(job.id, None)
-        elif job.status in ("waiting", "suspended"):
-            await self.client.zrem(self.keys.index + job.status, job.id)
-            del queue.index[job.status][job.id]
-            if job.status == "waiting":
-                await self.client.delete(self.keys.parents + job.id)
-                queue.parents.pop(job.id, None)
-                key = job.options.line_key or ""
-                await self.client.zrem(f"{self.keys.flow_line}{job.home_lane}:{key}", job.id)
-                queue.step_out(job.home_lane, key, job.id)
-        elif job.id not in queue.leases and job.message and job.message.id:
-            await self.client.xdel(self.keys.home + LANE_KEYS[job.lane], job.message.id)
-            queue.remove_message(job.message)
-
-    @rule()
-    def groups_are_destroyed(self) -> None:
-        self.run(self._destroy_groups())
-        self.queue.destroy_groups()
-
-    async def _destroy_groups(self) -> None:
-        for name in LANE_KEYS.values():
-            home = self.keys.home + name
-            if await self.client.exists(home):
-                await cast("Any", self.client).xgroup_destroy(home, self.engine.config.consumer_group)
-
-    @rule()
-    def scripts_are_flushed(self) -> None:
-        self.run(cast("Any", self.client).script_flush())
-
-    @rule()
-    def everything_is_flushed(self) -> None:
-        if len(self.given) <= MANY_CLAIMS:
-            return
-        self.run(self.client.flushall())
-        self.queue.forget_all()
-        self.specs.clear()
-        self.before = {}
-        self.history_read = 0
-        self.run(self._make_event_group())
-        for worker in self.workers.values():
-            worker.last, worker.unanswered = None, False
-        self.check()

@@ -1,4 +1,4 @@
-"""Rules about schedules, as workers and callers reckon their slots: rightly, late, or from what was before."""
+"""Rules about schedules, whose callers reckon slots rightly, late, or from what was before."""
 
 import hashlib
 from typing import Any
@@ -9,8 +9,8 @@ from hypothesis.stateful import rule
 from penstock.store.packing import entries
 from tests.torture import model_cron
 from tests.torture.model_parts import Options
-from tests.torture.rules import ids, options
 from tests.torture.rules_flow import FlowRules
+from tests.torture.strategies import ids, options
 
 SECOND_MS = 1_000
 names = st.sampled_from(["hourly", "nightly"])
@@ -39,6 +39,7 @@ class CronRules(FlowRules):
     )  # fmt: skip
     def fires(
         self,
+        *,
         name: str,
         version: int,
         fresh: list[str],
@@ -60,7 +61,8 @@ class CronRules(FlowRules):
             "seen": seen, "last": last, "coming": coming,
         }  # fmt: skip
         answer = self.run(self.engine.call("fire", once, entries([job for job, _ in pairs], 0)))
-        meant = model_cron.fire(queue, name, body, seen, last, coming, [job for _, job in pairs], self.now)
+        jobs = [job for _, job in pairs]
+        meant = model_cron.fire(queue, name, body, jobs, self.now, seen=seen, last=last, coming=coming)
         codes = [answer[0].decode(), *(code.decode() for code in answer[2:])]
         self.same("fire", codes, meant)
         for (job, _), code in zip(pairs, codes[1:], strict=False):

@@ -7,31 +7,40 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from penstock.store.crossings import Ferry
-from tests.torture.machine import JOB_IDS, Steering
+from tests.torture.actors import JOB_IDS, Steering
 from tests.torture.model_parts import Options
 from tests.torture.model_rates import Limits
-from tests.torture.rules import KEYS, RATE, PlainRules, delays, ids, lanes, options, picks, step_names
+from tests.torture.rules_accidents import Accidents
+from tests.torture.strategies import (
+    MINUTE_MS,
+    amounts,
+    delays,
+    feeds,
+    flow_keys,
+    ids,
+    lanes,
+    options,
+    picks,
+    policies,
+    signal_names,
+    step_names,
+)
 
-flow_keys = st.sampled_from([*KEYS, RATE])
-signal_names = st.sampled_from(["go", "stop"])
-policies = st.sampled_from(["cancel", "cancel", "fail", "run", "run"])
-feeds = st.sampled_from(["watch", "emit", "emit", "units", "units", "cost"])
-amounts = st.sampled_from([0.5, 10, 40, 250])
-MINUTE_MS = 60_000
 ABROAD = "q/"
 
 
-class FlowRules(PlainRules):
+class FlowRules(Accidents):
     """Single calls of flow control."""
 
     # Families.
 
     @rule(
         fresh=st.lists(ids, min_size=1, max_size=3), parents=st.lists(picks, min_size=1, max_size=3),
-        abroad=st.booleans(), policy=policies, lane=lanes, delay_ms=delays, chosen=options, recorded=st.booleans(),
+        abroad=st.booleans(), policy=policies, lane=lanes, delay_ms=delays, chosen=options,
+        recorded=st.booleans(),
     )  # fmt: skip
     def enqueues_children(
-        self, fresh: list[str], parents: list[int], abroad: bool, policy: str, lane: str, delay_ms: int,
+        self, *, fresh: list[str], parents: list[int], abroad: bool, policy: str, lane: str, delay_ms: int,
         chosen: Options, recorded: bool,
     ) -> None:  # fmt: skip
         """Of any jobs there are, ended ones among them; now and then of one that is not there."""

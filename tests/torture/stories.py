@@ -4,10 +4,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from penstock.core.outcomes import Claimed, OutcomeKind
-from tests.torture.machine import DEQUEUED_MS, TIMINGS, SimulatedWorker
+from tests.torture.actors import DEQUEUED_MS, TIMINGS, SimulatedWorker
 from tests.torture.model_parts import SUSPECT_CRASHES
-from tests.torture.stories_flow import FlowStories
-from tests.torture.rules import (
+from tests.torture.stories_family import FamilyStories
+from tests.torture.strategies import (
     STEP_NAMES,
     counts,
     damages,
@@ -19,7 +19,7 @@ from tests.torture.rules import (
 )
 
 
-class QueueMachine(FlowStories):
+class QueueMachine(FamilyStories):
     """A queue under whatever may happen to it."""
 
     @rule(name=workers, outcomes=st.lists(kinds, min_size=1, max_size=4), delay_ms=delays)

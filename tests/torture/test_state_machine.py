@@ -1,6 +1,7 @@
 """The state machine over the scripts: a short search in every run, a long one by `-m torture`.
 
-PENSTOCK_TORTURE_EXAMPLES sets the length of the long search, PENSTOCK_TORTURE_STEPS that of each example in it.
+PENSTOCK_TORTURE_EXAMPLES and PENSTOCK_TORTURE_STEPS set how many examples the long search makes, and how long
+each is.
 """
 
 import os
@@ -13,8 +14,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from penstock.core.job import TRANSITIONS
+from penstock.core.outcomes import OutcomeKind
 from tests.harness.fleet import ServerFleet
-from tests.torture.machine import CODES, EDGES
+from tests.torture.actors import CODES, EDGES
 from tests.torture.model_parts import Options
 from tests.torture.stories import QueueMachine
 
@@ -26,7 +28,9 @@ UNHURRIED = {
     "database": None,
 }
 PLAIN, KEYED = Options(), Options(key="red", limit=1)
-Story = Callable[[QueueMachine], None]
+WHERE = ("ready", "delayed", "retried", "asleep", "running")
+WHAT = ("cancel", "damage", "death", "release", "time")
+ENDINGS: tuple[OutcomeKind, ...] = ("complete", "fail")
 
 
 def machine_on(url: str) -> type[QueueMachine]:
@@ -54,34 +58,39 @@ def report(title: str) -> None:
     sys.stdout.write("\n".join(["", f"{title}: moves seen", *edges, f"{title}: answers", *codes, ""]))
 
 
-def stories() -> Iterator[Story]:
+def stories(make: Callable[[], QueueMachine]) -> Iterator[QueueMachine]:
     """Each on a queue of its own; together they walk every edge of the table."""
-    wheres, whats = (
-        ("ready", "delayed", "retried", "asleep", "running"),
-        ("cancel", "damage", "death", "release", "time"),
-    )
-    for where, what, chosen in product(wheres, whats, (PLAIN, KEYED)):
-        yield lambda machine, met=(chosen, where, what): machine.job_is_met(
-            "ann", met[0], True, met[1], met[2], "attempt", met[2] == "damage"
+    for where, what, chosen in product(WHERE, WHAT, (PLAIN, KEYED)):
+        machine = make()
+        machine.job_is_met(
+            name="ann",
+            chosen=chosen,
+            recorded=True,
+            where=where,
+            what=what,
+            damage="attempt",
+            claims=what == "damage",
         )
-    for ending, policy, delay_ms in product(("complete", "fail"), ("cancel", "fail", "run"), (0, 60_000)):
-        yield lambda machine, told=(policy, ending, delay_ms): machine.family_is_told(
-            "ann", "bob", [PLAIN, KEYED], *told, 1, True, False
-        )
+        yield machine
+    for ending, policy, delay_ms in product(ENDINGS, ("cancel", "fail", "run"), (0, 60_000)):
+        machine = make()
+        machine.family_is_told(
+            name="ann", by="bob", children=[PLAIN, KEYED], policy=policy, ending=ending, delay_ms=delay_ms,
+            chunk=1, tells_first=True, expires=False,
+        )  # fmt: skip
+        yield machine
     for chosen in (PLAIN, KEYED):
-        yield lambda machine, its=chosen: machine.dead_letter_lives_again("ann", its, 2, "complete", True)
+        machine = make()
+        machine.dead_letter_lives_again("ann", chosen, 2, "complete", watched=True)
+        yield machine
 
 
 @pytest.mark.timeout(300)
 def test_every_edge_is_walked_by_a_story(fleet: ServerFleet) -> None:
     EDGES.clear()
     make = machine_on(fleet.shared("valkey-9").url)
-    for story in stories():
-        machine = make()
-        try:
-            story(machine)
-        finally:
-            machine.teardown()
+    for machine in stories(make):
+        machine.teardown()
     assert not uncovered_edges()
 
 
