@@ -53,10 +53,13 @@ TINY = Plan(
 TAKING = """
 def take(mark, hangs):
     try:
-        holder = int(open(mark).read())
-    except FileNotFoundError:
+        open(mark + ".taken", "x").close()
         hangs(mark) and time.sleep(3600)
-        return take(mark, hangs)
+    except FileExistsError:
+        pass
+    while not os.path.exists(mark):
+        time.sleep(0.01)
+    holder = int(open(mark).read())
     while os.path.exists(f"/proc/{holder}"):
         time.sleep(0.01)
     hangs(mark)
