@@ -2,6 +2,7 @@
 
 import pytest
 
+from penstock import DeadLetterError
 from tests.store.damages import damage
 from tests.store.scene import Scene
 
@@ -215,3 +216,14 @@ async def test_a_sleeper_without_a_line_does_not_hold_up_the_next(scene: Scene) 
     scene.clock.advance(seconds=60)
     await scene.engine.promote()
     await scene.take_one("b")
+
+
+async def test_a_dead_letter_is_kept_until_its_children_have_heard_of_it(scene: Scene) -> None:
+    await scene.add("parent")
+    await scene.add("child", parents=["parent"])
+    await scene.settle(await scene.take_one("parent"), "fail", "no")
+    with pytest.raises(DeadLetterError, match="have not heard of its failure yet"):
+        await scene.queue.dead_letters.discard("parent")
+    await scene.engine.promote()
+    await scene.queue.dead_letters.discard("parent")
+    assert await scene.status("parent") is None

@@ -8,7 +8,8 @@ from penstock.core.timings import LeaseTimings
 from penstock.store.engine import Engine
 from tests.torture.model_parts import SUSPECT_CRASHES, Request
 
-JOB_IDS = [f"job-{number}" for number in range(14)]
+JOB_IDS = [f"job-{number}" for number in range(12)]
+STORY_IDS = [f"story-{number}" for number in range(16)]
 WORKERS = ["ann", "bob", "cid"]
 MOST_STEPS, MOST_ENTRIES, MOST_SIGNALS, MOST_EVENTS = 3, 3, 2, 120
 HISTORY = "history"

@@ -1,7 +1,5 @@
 """The end of every example: left in peace, each job comes to its end, and in time nothing is left of it."""
 
-from penstock.worker.auditor import Auditor
-from tests.torture import model_upkeep
 from tests.torture.actors import TIMINGS
 from tests.torture.model_rates import Limits
 from tests.torture.rules_cron import CronRules
@@ -39,8 +37,7 @@ class EndingInPeace(CronRules):
             self.queue.limit(key, Limits(), self.now)
             self.pauses_key(key, 0)
         # Whatever was damaged is met, and places that it held of keys are found.
-        self.run(Auditor(self.engine).mend())
-        self.agree(lambda queue: model_upkeep.mend(queue, self.now))
+        self.auditor_visits_all()
         for _ in range(MOST_ROUNDS):
             if self._is_over():
                 return

@@ -134,6 +134,8 @@ class Moves(Flow):
             return job.status
         if waits_for_history and self.is_unread(job):
             return "unread"
+        if job_id in self.children:
+            return "untold"
         self.forget(job)
         return "ok"
 

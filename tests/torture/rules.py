@@ -19,9 +19,13 @@ from tests.torture.strategies import counts, delays, ids, kinds, lanes, options,
 class PlainRules(QueueMachineBase):
     """Single calls of the kernel."""
 
-    @initialize(recorded=st.booleans(), attempts=st.sampled_from([1, 3, 5]), chosen=options)
-    def begins(self, recorded: bool, attempts: int, chosen: Options) -> None:
-        for at, lane in enumerate(("normal", "high", "low")):
+    @initialize(
+        recorded=st.booleans(), attempts=st.sampled_from([1, 3, 5]), chosen=options,
+        its_lanes=st.sampled_from([("normal", "high", "low"), ("normal",)]),
+    )  # fmt: skip
+    def begins(self, recorded: bool, attempts: int, chosen: Options, its_lanes: tuple[str, ...]) -> None:
+        """A queue of all lanes, or of one, which claims can read with less ado."""
+        for at, lane in enumerate(its_lanes):
             pairs = [
                 self.new_job(job_id, lane, recorded=recorded, attempts=attempts, options=chosen)
                 for job_id in JOB_IDS[at * 2 : at * 2 + 2]

@@ -5,6 +5,7 @@ from typing import Any, cast
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
+from penstock.worker.auditor import Auditor
 from tests.torture import model_upkeep
 from tests.torture.actors import LARGE
 from tests.torture.model_parts import ModelJob
@@ -76,6 +77,12 @@ class Accidents(PlainRules):
         elif job.id not in queue.leases and job.message and job.message.id:
             await self.client.xdel(self.keys.home + LANE_KEYS[job.lane], job.message.id)
             queue.remove_message(job.message)
+
+    @rule()
+    def auditor_visits_all(self) -> None:
+        """Whether the books balance or not; where nothing is wrong, nothing changes."""
+        self.run(Auditor(self.engine).mend())
+        self.agree(lambda queue: model_upkeep.mend(queue, self.now))
 
     @rule()
     def groups_are_destroyed(self) -> None:

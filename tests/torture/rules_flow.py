@@ -213,11 +213,15 @@ class FlowRules(Accidents):
         letters = [job_id for job_id in self.queue.letters if job_id in self.queue.jobs]
         chosen = letters[:2] if letters and picked[0] in JOB_IDS[::2] else picked
         if forgets:
-            got = self.call_each("discard", chosen, required=len(self.engine.config.event_groups))
-            meant = [self.queue.discard(job_id, waits_for_history=True) for job_id in chosen]
-            self.same("discard", got, meant)
+            self.discard(chosen)
         else:
             self.requeue(chosen)
+
+    def discard(self, chosen: list[str]) -> None:
+        """Forget dead letters."""
+        got = self.call_each("discard", chosen, required=len(self.engine.config.event_groups))
+        meant = [self.queue.discard(job_id, waits_for_history=True) for job_id in chosen]
+        self.same("discard", got, meant)
         self.check()
 
     def requeue(self, chosen: list[str]) -> None:

@@ -5,7 +5,7 @@ from hypothesis.stateful import rule
 
 from penstock.core.outcomes import Claimed, OutcomeKind
 from tests.torture.actors import DEQUEUED_MS, TIMINGS, SimulatedWorker
-from tests.torture.model_parts import SUSPECT_CRASHES
+from tests.torture.model_parts import SUSPECT_CRASHES, Options
 from tests.torture.stories_family import FamilyStories
 from tests.torture.strategies import (
     STEP_NAMES,
@@ -13,6 +13,7 @@ from tests.torture.strategies import (
     damages,
     delays,
     kinds,
+    options,
     picks,
     step_names,
     workers,
@@ -79,6 +80,8 @@ class QueueMachine(FamilyStories):
         self.beat(zombie)
         self._note_progress(job_id, lease)
         self._store_step(job_id, lease, step)
+        self.emit(job_id, lease)
+        self.report(job_id, lease, "units", 15)
 
     @rule(
         ms=st.sampled_from([TIMINGS.lease_ms + 1, DEQUEUED_MS + 1, -60_000]), name=workers, by=workers,
@@ -162,13 +165,15 @@ class QueueMachine(FamilyStories):
 
     @rule(
         name=workers, by=workers, count=st.integers(2, 4), times=st.integers(2, 5),
-        kind=st.one_of(st.just("retry"), kinds),
-        reclaimed=st.booleans(),
+        kind=st.one_of(st.just("retry"), kinds), reclaimed=st.booleans(), with_groups=st.booleans(),
+        chosen=options,
     )  # fmt: skip
     def jobs_kill_their_worker(
-        self, name: str, by: str, count: int, times: int, kind: OutcomeKind, reclaimed: bool
-    ) -> None:
+        self, *, name: str, by: str, count: int, times: int, kind: OutcomeKind, reclaimed: bool,
+        with_groups: bool, chosen: Options,
+    ) -> None:  # fmt: skip
         """Again and again, until they are suspects or dead letters; then others meet them one by one."""
+        self.enqueue([self.new_job(job_id, attempts=5, options=chosen) for job_id in self.unused(2)])
         for _ in range(times):
             self.claim(self.workers[name], count)
             self.dies(name, 3)
@@ -179,6 +184,8 @@ class QueueMachine(FamilyStories):
         worker = self.workers[by]
         for _ in range(2):
             self.claim(worker, count)
+            if with_groups:
+                self.groups_are_destroyed()
         for claimed in list(worker.held.values()):
             if claimed.crashes >= SUSPECT_CRASHES:
                 del worker.held[claimed.id]

@@ -34,14 +34,15 @@ class FamilyStories(KeyStories):
     @rule(
         name=workers, by=workers, children=st.lists(options, min_size=1, max_size=4), policy=policies,
         ending=endings, delay_ms=delays, chunk=chunks, tells_first=st.booleans(), expires=st.booleans(),
+        days=st.sampled_from([0, 0, 3]),
     )  # fmt: skip
     def family_is_told(
         self, *, name: str, by: str, children: list[Options], policy: str, ending: OutcomeKind,
-        delay_ms: int, chunk: int, tells_first: bool, expires: bool,
+        delay_ms: int, chunk: int, tells_first: bool, expires: bool, days: int,
     ) -> None:  # fmt: skip
         """A parent ends, and its children hear of it in chunks, from a claim or a look at the clock."""
         names = self.unused(len(children) + 1)
-        if len(names) < 2:
+        if not names:
             return
         parent, *rest = names
         self.enqueue([self.new_job(parent, attempts=1)])
@@ -51,6 +52,10 @@ class FamilyStories(KeyStories):
             self.enqueue([self.new_job(child, options=its_options)], delay_ms)
         for claimed in self.take(self.workers[name], [parent]):
             self.end(self.workers[name], claimed, ending, 0)
+        if days:
+            # Nobody looked at the clock for longer than the parent is kept.
+            self.clock.advance(days=days)
+            self.janitor_sweeps()
         if tells_first:
             self.time_passes(0, chunk)
         self.claim(self.workers[by], 4)
@@ -92,24 +97,34 @@ class FamilyStories(KeyStories):
             self.time_passes(5_000)
             self.claim(worker, 4)
 
-    @rule(name=workers, chosen=options, steps=st.integers(0, 3), kind=kinds, watched=st.booleans())
+    @rule(
+        name=workers, chosen=options, steps=st.integers(0, 3), kind=kinds, recorded=st.booleans(),
+        told_first=st.booleans(), forgotten=st.booleans(),
+    )  # fmt: skip
     def dead_letter_lives_again(
-        self, name: str, chosen: Options, steps: int, kind: OutcomeKind, watched: bool
-    ) -> None:
-        """It fails, is put back under its id with its steps, and goes through another life."""
-        worker, fresh = self.workers[name], self.unused(1)
-        if not fresh or "ok" not in self.enqueue([self.new_job(fresh[0], recorded=watched, options=chosen)]):
+        self, *, name: str, chosen: Options, steps: int, kind: OutcomeKind, recorded: bool, told_first: bool,
+        forgotten: bool,
+    ) -> None:  # fmt: skip
+        """It fails, is put back before or after its child is told, lives again, and is discarded."""
+        worker, fresh = self.workers[name], self.unused(2)
+        letter = self.new_job(fresh[0], recorded=recorded, options=chosen) if fresh else None
+        if letter is None or "ok" not in self.enqueue([letter]):
             return
-        for claimed in self.take(worker, fresh):
-            if watched:
-                self.watch(claimed.id)
+        self.enqueue([self.new_job(fresh[1], options=Options(parents=(fresh[0],)))])
+        for claimed in self.take(worker, fresh[:1]):
+            self.watch(claimed.id)
             for step in STEP_NAMES[:steps]:
                 self._store_step(claimed.id, claimed.lease, step)
             self.end(worker, claimed, "fail")
-        self.requeue(fresh)
-        for claimed in self.take(worker, fresh):
+        if told_first:
+            self.time_passes(0)
+        self.requeue(fresh[:1])
+        self.time_passes(0)
+        for claimed in self.take(worker, fresh[:1]):
             self.end(worker, claimed, kind)
-        self.requeue(fresh)
+        if forgotten:
+            self.discard(fresh[:1])
+        self.requeue(fresh[:1])
 
     @rule(pick=picks, count=counts, chosen=options, kind=kinds, fresh=ids)
     def handler_does_much(
@@ -134,12 +149,14 @@ class FamilyStories(KeyStories):
 
     @rule(
         name=workers, by=workers, policy=policies, damage=damages,
-        when=st.sampled_from(["waiting", "running", "never"]), times=st.integers(0, 4),
+        when=st.sampled_from(["waiting", "running", "never"]), times=st.integers(0, 4), kind=kinds,
     )  # fmt: skip
-    def job_has_everything(self, name: str, by: str, policy: str, damage: str, when: str, times: int) -> None:
+    def job_has_everything(
+        self, *, name: str, by: str, policy: str, damage: str, when: str, times: int, kind: OutcomeKind
+    ) -> None:
         """A key, a rate, a unique key, an expiry, a parent, a child; it crashes, or it is damaged."""
         fresh = self.unused(3)
-        if len(fresh) < 3:
+        if not fresh:
             return
         parent, middle, child = fresh
         self.enqueue([self.new_job(parent)])
@@ -162,7 +179,9 @@ class FamilyStories(KeyStories):
         if when == "running":
             self.damage(middle, damage)
         for claimed in self.take(self.workers[by], [middle]):
-            self.end(self.workers[by], claimed, "complete")
+            self.end(self.workers[by], claimed, kind)
+        self.time_passes(1_000)
+        self.claim(self.workers[by], 4)
         self.time_passes(0)
 
     @rule(

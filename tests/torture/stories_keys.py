@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from penstock.core.outcomes import Claimed, OutcomeKind
-from tests.torture.actors import JOB_IDS, TIMINGS, SimulatedWorker
+from tests.torture.actors import STORY_IDS, TIMINGS, SimulatedWorker
 from tests.torture.ending import EndingInPeace
 from tests.torture.model_parts import Options
 from tests.torture.model_rates import Limits
@@ -27,9 +27,15 @@ from tests.torture.strategies import (
 class StoryParts(EndingInPeace):
     """What stories are made of."""
 
-    def unused(self, most: int) -> list[str]:
-        """Ids that no job has."""
-        return [job_id for job_id in JOB_IDS if job_id not in self.queue.jobs][:most]
+    def unused(self, count: int) -> list[str]:
+        """Ids that no job has: where jobs have all, those that have ended are forgotten first."""
+        free = [job_id for job_id in STORY_IDS if job_id not in self.queue.jobs]
+        if len(free) < count:
+            self.clock.advance(days=3)
+            self.history_reads(1_000)
+            self.janitor_sweeps()
+            free = [job_id for job_id in STORY_IDS if job_id not in self.queue.jobs]
+        return free[:count] if len(free) >= count else []
 
     def take(self, worker: SimulatedWorker, job_ids: list[str]) -> list[Claimed]:
         """Claim a few times, at most until these are held; those that are."""
@@ -108,6 +114,7 @@ class KeyStories(StoryParts):
             for claimed in list(worker.held.values()):
                 if uses:
                     self.report(claimed.id, claimed.lease, "units", uses)
+                    self.report(claimed.id, claimed.lease, "cost", 5 * uses)
                 self.end(worker, claimed, kind)
             self.time_passes(MINUTE_MS // 2)
 
@@ -141,7 +148,7 @@ class KeyStories(StoryParts):
     ) -> None:
         """By another job, while its holder stands anywhere, and when that one has ended."""
         worker, fresh = self.workers[name], self.unused(3)
-        if len(fresh) < 3:
+        if not fresh:
             return
         holding = replace(first, unique="w", window_ms=window_ms)
         self.enqueue([self.new_job(fresh[0], options=holding)], delay_ms)

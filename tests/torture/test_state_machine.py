@@ -76,12 +76,20 @@ def stories(make: Callable[[], QueueMachine]) -> Iterator[QueueMachine]:
         machine = make()
         machine.family_is_told(
             name="ann", by="bob", children=[PLAIN, KEYED], policy=policy, ending=ending, delay_ms=delay_ms,
-            chunk=1, tells_first=True, expires=False,
+            chunk=1, tells_first=True, expires=False, days=0,
         )  # fmt: skip
         yield machine
     for chosen in (PLAIN, KEYED):
         machine = make()
-        machine.dead_letter_lives_again("ann", chosen, 2, "complete", watched=True)
+        machine.dead_letter_lives_again(
+            name="ann",
+            chosen=chosen,
+            steps=2,
+            kind="complete",
+            recorded=True,
+            told_first=True,
+            forgotten=False,
+        )
         yield machine
 
 

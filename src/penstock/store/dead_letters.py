@@ -178,6 +178,7 @@ _REASONS: Mapping[str, str] = {
     "damaged": "it is damaged, so there is nothing to run; look at its raw content and enqueue a new job",
     "corrupt": "it is damaged and not yet set aside; a worker or janitor does that when it meets it",
     "unread": "history has not read its failure yet; try again in a moment",
+    "untold": "the jobs that waited for it have not heard of its failure yet; try again in a moment",
 }
 
 

@@ -4,8 +4,8 @@
 -- ARGV required
 -- EACH id
 -- USES tally state forget
--- RETURNS one code a job: 'ok', 'gone', 'unread' (history has not read its last event yet), else the status of a job
---         that has not failed, 'corrupt' for one that cannot be read
+-- RETURNS one code a job: 'ok', 'gone', 'unread' (history has not read its last event yet), 'untold' (nor have all its
+--         children been told), else the status of a job that has not failed, 'corrupt' for one that cannot be read
 local codes = {}
 
 local function discard(id)
@@ -14,6 +14,7 @@ local function discard(id)
   if state.status ~= 'failed' then return state.status end
   local raw = redis.call('HMGET', job .. id, 'letter', 'event_id')
   if is_history_behind(raw[2]) then return 'unread' end
+  if has(state.traits, 'c') and redis.call('EXISTS', home .. 'children:' .. id) == 1 then return 'untold' end
   if raw[1] then redis.call('XDEL', dlq, raw[1]) end
   delete_keys(id, true)
   strike_off(id, 'failed')
