@@ -19,6 +19,7 @@ from tests.harness.fleet import ServerFleet
 from tests.torture.actors import CODES, EDGES
 from tests.torture.model_parts import Options
 from tests.torture.stories import QueueMachine
+from tests.torture.stories_answers import ANSWERS, AnsweringMachine
 
 #: A long search prints what reproduces a failure; a short one is the same each time.
 UNHURRIED = {
@@ -103,9 +104,20 @@ def test_every_edge_is_walked_by_a_story(fleet: ServerFleet) -> None:
 
 
 @pytest.mark.timeout(300)
+def test_every_answer_of_flow_control_is_given_in_a_story(fleet: ServerFleet) -> None:
+    CODES.clear()
+    url = fleet.shared("valkey-9").url
+    machine = type("AnsweringMachineOnServer", (AnsweringMachine,), {"url": url})()
+    machine.hears_every_answer()
+    machine.teardown()
+    never = {f"{script}: {code}" for script, codes in ANSWERS.items() for code in codes} - CODES.keys()
+    assert not never
+
+
+@pytest.mark.timeout(300)
 def test_scripts_do_what_the_model_does(fleet: ServerFleet) -> None:
     server = fleet.shared("valkey-9")
-    search(server.url, settings(max_examples=60, stateful_step_count=40, derandomize=True, **UNHURRIED))  # type: ignore[arg-type]
+    search(server.url, settings(max_examples=45, stateful_step_count=40, derandomize=True, **UNHURRIED))  # type: ignore[arg-type]
 
 
 @pytest.mark.torture
