@@ -73,6 +73,7 @@ class Looking(RuleBasedStateMachine):
         self.given: list[tuple[str, str]] = []
         self.specs: dict[str, AcceptedJob] = {}
         self.history_read = 0
+        self.leaves_to_janitor = False
         self.before: dict[str, dict[str, str]] = {}
 
     def teardown(self) -> None:

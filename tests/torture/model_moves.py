@@ -117,7 +117,7 @@ class Moves(Flow):
         if self.live.get(job_id) and self.live[job_id][-1][0] == "end":
             self.live[job_id].pop()
         job.releases, job.attempt, job.crashes, job.idle_releases = job.releases + job.attempt, 0, 0, 0
-        job.cancel = job.unrenewed = job.late = job.letter = False
+        job.cancel = job.unrenewed = job.late = job.letter = job.left_to_janitor = False
         job.error, job.lane = "", job.home_lane
         job.requeues += 1
         self.record(job, "requeued")

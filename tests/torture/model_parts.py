@@ -75,7 +75,8 @@ class ModelJob:
     """What a job has been through, and what its hash is to say.
 
     `error` is how the text begins; `due` when a delay that it was enqueued with is over; `bears` says
-    that others wait for its end, `late` that an expiry still counts.
+    that others wait for its end, `late` that an expiry still counts, `is_scarred` that it completed with
+    a number that cannot be read and that nobody needed.
     """
 
     id: str
@@ -108,6 +109,8 @@ class ModelJob:
     booked: int = 0
     used: int = 0
     requeues: int = 0
+    left_to_janitor: bool = False
+    is_scarred: bool = False
     damage: str | None = None
     quarantined: bool = False
     letter: bool = False

@@ -21,10 +21,16 @@ class PlainRules(QueueMachineBase):
 
     @initialize(
         recorded=st.booleans(), attempts=st.sampled_from([1, 3, 5]), chosen=options,
-        its_lanes=st.sampled_from([("normal", "high", "low"), ("normal",)]),
+        its_lanes=st.sampled_from([("normal", "high", "low"), ("normal",)]), is_worker=st.booleans(),
     )  # fmt: skip
-    def begins(self, recorded: bool, attempts: int, chosen: Options, its_lanes: tuple[str, ...]) -> None:
-        """A queue of all lanes, or of one, which claims can read with less ado."""
+    def begins(
+        self, *, recorded: bool, attempts: int, chosen: Options, its_lanes: tuple[str, ...], is_worker: bool
+    ) -> None:
+        """A queue of all lanes, or of one, which claims can read with less ado.
+
+        Workers leave what has ended to their janitors; keys of jobs settled by others go by themselves.
+        """
+        self.leaves_to_janitor = is_worker
         for at, lane in enumerate(its_lanes):
             pairs = [
                 self.new_job(job_id, lane, recorded=recorded, attempts=attempts, options=chosen)
@@ -104,11 +110,25 @@ class PlainRules(QueueMachineBase):
         """Settle all of them alike. A suspension without a signal to wait for wakes by itself."""
         body = b"x" * 20_000 if large and kind == "complete" else b"1"
         outcomes = [Outcome(job_id, lease, kind, body, delay_ms, awaited) for job_id, lease in leases]
-        got = [str(code) for code in self.run(self.engine.settle(outcomes))]
+        answers = self.run(self.engine.settle(outcomes, leave_to_janitor=self.leaves_to_janitor))
+        got = [str(code) for code in answers]
         meant = [
-            self.queue.settle(job_id, lease, kind, self.now, body=body, delay_ms=delay_ms, detail=awaited)
+            self.queue.settle(
+                job_id,
+                lease,
+                kind,
+                self.now,
+                body=body,
+                delay_ms=delay_ms,
+                detail=awaited,
+                leave_to_janitor=self.leaves_to_janitor,
+            )
             for job_id, lease in leases
         ]
+        for (job_id, _), code in zip(leases, meant, strict=True):
+            job = self.queue.jobs.get(job_id)
+            if job is not None and code == "ok" and job.ended:
+                job.left_to_janitor = self.leaves_to_janitor
         self.same("settle", got, meant)
         self.check()
         return got
