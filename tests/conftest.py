@@ -7,6 +7,7 @@ A whole file chooses by `pytestmark = pytest.mark.usefixtures("server")`.
 """
 
 import asyncio
+import functools
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 import redis.asyncio
+import redis.utils
 import uvloop
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -28,6 +30,9 @@ from tests.harness.servers import Server
 
 if TYPE_CHECKING:
     from penstock import RedisStreamsQueue
+
+# The client library looks its own version up on the disk at each connection.
+redis.utils.get_lib_version = functools.cache(redis.utils.get_lib_version)
 
 OWN_FIRST = ("fresh_server", "fresh_valkey", "cluster_valkey", "server", "valkey")
 

@@ -169,10 +169,12 @@ class Server:
 
     def clear(self) -> None:
         """Make a shared server as good as new: no keys, no cached scripts, no foreign clients."""
-        for kind in ("normal", "pubsub"):
-            self.command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
-        self.command("FLUSHALL")
-        self.command("SCRIPT", "FLUSH")
+        with self._client(self.port) as client, client.pipeline(transaction=False) as at_once:
+            for kind in ("normal", "pubsub"):
+                at_once.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")  # type: ignore[no-untyped-call]
+            at_once.execute_command("FLUSHALL")  # type: ignore[no-untyped-call]
+            at_once.execute_command("SCRIPT", "FLUSH")  # type: ignore[no-untyped-call]
+            at_once.execute()
 
     def _alive(self) -> subprocess.Popen[bytes]:
         if self._process is None:

@@ -24,10 +24,15 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> MoveWatch:
         engine: Engine, name: str, once: dict[str, Any], each: Sequence[Sequence[Any]] = ()
     ) -> Any:
         # A beat moves no job, and tests send many.
-        before = {} if name == "renew" else await watch.look(engine)
-        answer = await send(engine, name, once, each)
-        if before:
-            watch.compare(name, before, await watch.look(engine))
+        if name == "renew":
+            return await send(engine, name, once, each)
+        with watch.turn() as turn:
+            before = await watch.look(engine)
+            answer = await send(engine, name, once, each)
+            after = await watch.look(engine) if before else {}
+            # What others do meanwhile cannot be told from what this call does.
+            if before and watch.was_alone(turn):
+                watch.compare(name, before, after)
         return answer
 
     monkeypatch.setattr(Engine, "_call", watched)

@@ -1,6 +1,7 @@
 """A queue with its clock and a look behind it, for tests of the store."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from penstock import TRANSITIONS, Job, JobStatus, ManualClock, RedisStreamsQueue
@@ -144,27 +145,49 @@ class Scene:
         assert books[::2] == books[1::2]
 
 
+LOOK = """
+local found = {}
+if redis.call('DBSIZE') > 120 then return found end
+for _, key in ipairs(redis.call('KEYS', KEYS[1] .. '*')) do
+  local values = redis.pcall('HMGET', key, 'status', 'lease')
+  if not values.err then
+    for _, value in ipairs({ key, values[1], values[2] }) do found[#found + 1] = value end
+  end
+end
+return found
+"""
+
+
 class MoveWatch:
     """Notes each job's status before and after every script, and refuses moves not in TRANSITIONS."""
 
     def __init__(self) -> None:
         self.moves: set[tuple[JobStatus, JobStatus]] = set()
+        self._begun = 0
+        self._under_way = 0
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[int]:
+        """A call under way; what is given is for ``was_alone``."""
+        self._begun += 1
+        self._under_way += 1
+        try:
+            yield self._begun if self._under_way == 1 else 0
+        finally:
+            self._under_way -= 1
+
+    def was_alone(self, turn: int) -> bool:
+        """Whether no other call was under way during this one so far."""
+        return turn == self._begun
 
     async def look(self, engine: Engine) -> dict[str, tuple[str, str]]:
         """Status and lease of each job; nothing when there are too many to look at each time."""
         client: Any = engine.client
-        if await client.dbsize() > 120:
-            return {}
         prefix = engine.keys.job
-        keys = await client.keys(prefix + "*")
-        pipe = client.pipeline(transaction=False)
-        for key in keys:
-            pipe.hmget(key, "status", "lease")
-        found = await pipe.execute(raise_on_error=False)
+        found = await client.eval(LOOK, 1, prefix)
         return {
-            key.decode().removeprefix(prefix): (_text(values[0]), _text(values[1]))
-            for key, values in zip(keys, found, strict=True)
-            if isinstance(values, list)
+            key.decode().removeprefix(prefix): (_text(status), _text(lease))
+            for key, status, lease in zip(found[::3], found[1::3], found[2::3], strict=True)
         }
 
     def compare(

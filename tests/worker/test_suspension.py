@@ -210,7 +210,8 @@ async def test_suspended_for_a_week_and_resumed_with_a_value(stage: Stage) -> No
     await stage.run(handler)
     await stage.pass_time(WEEK_SECONDS)
     await stage.run(handler)
-    assert (await stage.job()).status is JobStatus.SUSPENDED
+    waiting = await stage.job()
+    assert (waiting.status, waiting.suspended_for) == (JobStatus.SUSPENDED, "needs a person")
     assert await stage.queue.resume_job("job", {"approved": True})
     # Twice pressed: the second press answers nothing that is asked later.
     assert not await stage.queue.resume_job("job", {"approved": False})
@@ -218,7 +219,8 @@ async def test_suspended_for_a_week_and_resumed_with_a_value(stage: Stage) -> No
     assert (await stage.job()).status is JobStatus.SUSPENDED
     assert await stage.queue.resume_job("job")
     await stage.run(handler)
-    assert (await stage.job()).result == [{"approved": True}, None]
+    done = await stage.job()
+    assert (done.result, done.suspended_for) == ([{"approved": True}, None], None)
     assert made == ["draft", "send"]
     assert not await stage.queue.resume_job("job", "too late")
 

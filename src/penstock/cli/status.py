@@ -22,6 +22,7 @@ _COLOURS = {
     "failed": "red",
     "cancelled": "yellow",
     "retrying": "yellow",
+    "suspended": "yellow",
     "processing": "cyan",
     "dead_letters": "red",
 }
@@ -122,6 +123,7 @@ def _job_rows(job: Job) -> list[tuple[str, str]]:
         ("crashes", job.crashes or None),
         ("progress", f"{job.progress:g} %" if job.started_at else None),
         ("step", job.current_step),
+        ("suspended for", job.suspended_for),
         ("worker", job.worker_id),
         ("created", _moment(job.created_at)),
         ("started", _moment(job.started_at)),

@@ -113,7 +113,7 @@ class Job:
     time without a sign from its handler. A job waits until all ``parents`` (ids, ``queue/id`` on another
     queue) have completed; one that ends otherwise cancels it, fails it or lets it ``run``, as
     ``on_parent_failure`` says. ``joins`` names waiting jobs that from now on wait for this one too.
-    ``result_ttl_seconds`` is a retention of its own.
+    ``result_ttl_seconds`` is a retention of its own. ``suspended_for`` says what a suspended job waits for.
     """
 
     payload: Any = field(default_factory=dict)
@@ -151,6 +151,7 @@ class Job:
     on_parent_failure: ParentPolicy = "cancel"
     joins: list[str] = field(default_factory=list)
     result_ttl_seconds: float | None = None
+    suspended_for: str | None = None
 
     def mark_processing(self, worker_id: str) -> None:
         """Note on this object that ``worker_id`` began an attempt."""

@@ -102,6 +102,8 @@ def _job(job_id: str, spec: JobSpec, fields: Mapping[str, bytes], queue_name: st
     job.progress = 100.0 if job.status is JobStatus.COMPLETED else float(fields.get("progress", 0))
     job.error = _text(fields.get("error"))
     job.current_step = _text(fields.get("current_step"))
+    if job.status is JobStatus.SUSPENDED:
+        job.suspended_for = _text(fields.get("reason"))
     holder = _text(fields.get("worker"))
     job.worker_id = holder.partition(":")[0] if holder else None
     job.result = decode(fields["result"]) if "result" in fields else None
