@@ -9,7 +9,8 @@ ARGS ?=
 # The interpreter for a new environment; found by scripts/setup.sh when empty.
 PYTHON ?=
 # Test processes run side by side; tests of one xdist group stay on one of them.
-TEST_PROCESSES ?= 2
+# Three on two cores: many tests wait for a lease to lapse or a process to start.
+TEST_PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-slow check torture mutants bench pins

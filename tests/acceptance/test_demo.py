@@ -83,7 +83,7 @@ async def test_a_killed_worker_costs_time_and_nothing_else(words: list[str], scr
     assert left_in(scratch) == set()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 async def test_a_signal_stops_everything(
     number: signal.Signals, words: list[str], scratch: Path, processes: ProcessStarter
 ) -> None:
