@@ -7,6 +7,7 @@ import pytest
 
 from penstock import Job, JobStatus
 from penstock.core.acceptance import accept
+from penstock.core.errors import InvalidJobError
 from penstock.core.graph import chain, chord, group
 from penstock.core.outcomes import Outcome
 from tests.store.scene import Scene
@@ -103,6 +104,25 @@ async def test_a_job_may_be_joined_while_it_waits(scene: Scene) -> None:
     assert await work(scene) == ["extra", "end"]
     late = accept(Job(id="late", joins=["end"]), 0, {})
     assert await scene.engine.enqueue([late]) == ["unjoinable end"]
+
+
+async def test_a_job_is_not_joined_to_one_that_it_waits_for(scene: Scene) -> None:
+    """Neither by itself nor through others: all of them would wait for ever."""
+    await scene.add("a")
+    await scene.add("first", parents=["a"])
+    await scene.add("second", parents=["first"])
+    await scene.add("third", parents=["a", "second"])
+    for target in ("first", "second"):
+        circle = accept(Job(id="circle", parents=["third"], joins=[target]), 0, {})
+        assert await scene.engine.enqueue([circle]) == [f"circular {target}"]
+    with pytest.raises(InvalidJobError, match="each would wait for the other for ever"):
+        await scene.queue.enqueue(Job(id="circle", parents=["third"], joins=["first"]))
+    assert await scene.status("circle") is None
+    beside = accept(Job(id="beside", parents=["first"], joins=["third"]), 0, {})
+    assert await scene.engine.enqueue([beside]) == ["ok"]
+    order = await work(scene)
+    assert order.index("third") > max(order.index("second"), order.index("beside"))
+    await scene.assert_balanced()
 
 
 async def test_a_lost_lease_makes_no_children(scene: Scene) -> None:

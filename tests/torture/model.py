@@ -48,9 +48,12 @@ class Queue(Moves):
         for parent in options.parents:
             if "/" not in parent and parent not in self.jobs:
                 return f"orphan {parent}"
+        line = self.line_of(options.parents)
         for target in options.joins:
             if target not in self.parents:
                 return f"unjoinable {target}"
+            if target in line:
+                return f"circular {target}"
         holder = None if options.unique is None else self.unique_holder(options.unique, now)
         if holder is None:
             return None

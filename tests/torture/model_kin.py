@@ -3,7 +3,7 @@
 A parent on another queue is written `queue/id`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from tests.torture.model_ends import Ends
 from tests.torture.model_parts import ModelJob
@@ -39,6 +39,17 @@ class Kin(Ends):
         if parent.damage == "type":
             return "failed", b""
         return parent.status, parent.result if parent.status == "completed" else parent.error.encode()
+
+    def line_of(self, parents: Iterable[str]) -> set[str]:
+        """Whom one with these parents waits for, by itself or through others."""
+        line: set[str] = set()
+        ahead = list(parents)
+        while ahead:
+            job_id = ahead.pop()
+            if job_id not in line:
+                line.add(job_id)
+                ahead += self.parents.get(job_id, ())
+        return line
 
     def join(self, job: ModelJob) -> None:
         """Jobs that wait already wait for this one too."""

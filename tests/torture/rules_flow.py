@@ -102,13 +102,13 @@ class FlowRules(Accidents):
             pairs.append(self.new_job(job_id, options=replace(chosen, parents=its_parents, on_failure="run")))
         self.enqueue(pairs, delay_ms, under=(parent, lease))
 
-    @rule(fresh=ids, pick=picks, chosen=options, ended=st.booleans())
-    def joins(self, fresh: str, pick: int, chosen: Options, ended: bool) -> None:
+    @rule(fresh=ids, pick=picks, chosen=options, behind=st.booleans())
+    def joins(self, fresh: str, pick: int, chosen: Options, behind: bool) -> None:
         """A new job that those who wait for parents wait for as well, or one that nobody can join."""
         waiting = sorted(set(self.queue.parents) - {fresh}) or ["nobody"]
-        over = sorted(job.id for job in self.queue.jobs.values() if job.ended and job.id != fresh)
         target = waiting[pick % len(waiting)]
-        parents = (over[pick % len(over)],) if ended and over and over[pick % len(over)] != target else ()
+        others = sorted(set(self.queue.jobs) - {fresh, target})
+        parents = (others[pick % len(others)],) if behind and others else ()
         its_options = replace(chosen, joins=(target,), parents=parents, on_failure="run")
         self.enqueue([self.new_job(fresh, options=its_options)])
 

@@ -7,7 +7,7 @@ from tests.torture.stories import QueueMachine
 
 #: What is answered besides the statuses of jobs.
 ANSWERS = {
-    "enqueue": {"ok", "kept", "backlog", "orphan", "unjoinable", "unique", "rejected"},
+    "enqueue": {"ok", "kept", "backlog", "orphan", "unjoinable", "circular", "unique", "rejected"},
     "enqueue_children": {"ok", "kept", "lost"},
     "emit": {"ok", "cancel", "lost", "full"},
     "usage": {"ok", "cancel", "lost"},
@@ -105,6 +105,9 @@ class AnsweringMachine(QueueMachine):
         worker = self.workers["bob"]
         self._add("job-8", recorded=True, unique="w")
         self._add("job-9", parents=("job-8",), on_failure="run")
+        self._add("story-8", parents=("job-9",))
+        self._add("story-9", parents=("story-8",), joins=("job-9",))
+        self.cancels(["story-8"])
         (claimed,) = self.take(worker, ["job-8"])
         self.end(worker, claimed, "fail")
         self.discard(["job-8", "nobody"])

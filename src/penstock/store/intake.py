@@ -149,6 +149,11 @@ def _refusal(word: str, other: str, job_id: str, engine: Engine) -> PenstockErro
             f"job {job_id} cannot be joined to job {other}, which is not waiting any more: "
             "only a job that still waits can be given another parent"
         )
+    if word == "circular":
+        return InvalidJobError(
+            f"job {job_id} cannot be joined to job {other}, which it would wait for through its parents: "
+            "each would wait for the other for ever"
+        )
     return InvalidJobError(f"job {job_id} was not accepted: the server answered {word!r}")
 
 

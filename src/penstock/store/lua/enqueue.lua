@@ -6,8 +6,8 @@
 -- EACH id spec lane delay_ms record max_attempts apart flow
 -- USES tally accept
 -- RETURNS one code a job: 'ok', 'kept' (the id was there before), 'backlog' (the events stream is full),
---         'orphan <parent>' (no such parent), 'unjoinable <job>' (it waits for no parents), 'unique <holder>' and
---         'rejected <holder>' (another job holds the unique key)
+--         'orphan <parent>' (no such parent), 'unjoinable <job>' (it waits for no parents), 'circular <job>' (it
+--         is waited for), 'unique <holder>' and 'rejected <holder>' (another job holds the unique key)
 local codes = {}
 for at = FIRST, #ARGV, STRIDE do
   codes[#codes + 1] = accept(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5],

@@ -4,6 +4,8 @@
 --      job payload result steps
 -- ARGV now_ms group keep_ms
 -- USES clock tally bell state lanes flow line parked record leave unique letgo finish endings ready kin accept
+local MOST_IN_LINE = 10000
+
 -- Whatever holds the unique key: nil when it is free, else the answer to the caller.
 local function meet_holder(options)
   local holder = unique_holder(options.unique)
@@ -22,12 +24,35 @@ local function meet_holder(options)
   return nil
 end
 
+-- Whom the job would wait for on this queue, by itself or through others, as far as it pays to look.
+local function line_of(parents)
+  local seen, line = {}, {}
+  local function add(ids)
+    for _, id in ipairs(ids) do
+      if not seen[id] then
+        seen[id] = true
+        line[#line + 1] = id
+      end
+    end
+  end
+
+  add(parents)
+  for at = 1, MOST_IN_LINE do
+    if not line[at] then break end
+    add(redis.call('SMEMBERS', home .. 'parents:' .. line[at]))
+  end
+  return seen
+end
+
 local function refusal(options)
   for _, parent in ipairs(options.parents or {}) do
     if not parent:find('/', 1, true) and redis.call('EXISTS', job .. parent) == 0 then return 'orphan ' .. parent end
   end
+  local line = options.joins and options.parents and line_of(options.parents)
   for _, target in ipairs(options.joins or {}) do
     if redis.call('EXISTS', home .. 'parents:' .. target) == 0 then return 'unjoinable ' .. target end
+    -- Each would wait for the other for ever.
+    if line and line[target] then return 'circular ' .. target end
   end
   return options.unique and meet_holder(options)
 end
