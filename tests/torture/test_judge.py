@@ -103,6 +103,12 @@ def test_a_zombie_may_start_what_it_had_claimed_when_it_was_frozen() -> None:
     assert any("no fault explains" in broken for broken in verdict(ledger).violations)
 
 
+def test_what_was_written_late_counts_from_when_it_happened() -> None:
+    """A worker frozen in the middle of its note of a start writes it when it wakes."""
+    frozen = Blow("freeze_worker", Struck.WORKER, 2, 6, FIRST)
+    assert verdict([*a_run(4, SECOND), entry("start", 1)], frozen).violations == []
+
+
 @pytest.mark.parametrize(
     ("ledger", "blows", "fields", "broken"),
     [

@@ -16,7 +16,7 @@ ENDS = ("end", "raise", "stop", "refused")
 
 @dataclass
 class History:
-    """One job's entries in the order of writing."""
+    """One job's entries in the order in which they happened."""
 
     entries: list[Entry] = field(default_factory=list)
 
@@ -55,7 +55,8 @@ class Histories:
     def __init__(self, ledger: Sequence[Entry], blows: Sequence[Blow]) -> None:
         """Sort the ledger by job."""
         self.by_job: dict[str, History] = defaultdict(History)
-        for entry in ledger:
+        # A process that was frozen in the middle of writing wrote late what had happened before.
+        for entry in sorted(ledger, key=lambda entry: entry.at):
             if entry.job:
                 self.by_job[entry.job].entries.append(entry)
         self._to_workers: dict[int, list[Blow]] = defaultdict(list)

@@ -231,9 +231,15 @@ class StepBook:
                     # Nothing of a job that is said to have stopped may still be running.
                     await asyncio.wait([call])
             finally:
-                call.add_done_callback(lambda done: done.cancelled() or done.exception())
+                call.add_done_callback(_let_go)
                 call.cancel()
             raise
+
+
+def _let_go(call: asyncio.Future[Any]) -> None:
+    """What came too late is nobody's: an error is not reported, a coroutine is not awaited."""
+    if not call.cancelled() and call.exception() is None and inspect.iscoroutine(call.result()):
+        call.result().close()
 
 
 def step_around() -> str | None:
