@@ -288,8 +288,14 @@ class TestAmnesty:
 
     async def test_a_pulse_in_the_future_is_an_outage(self, lapsed: Scene) -> None:
         await lapsed.pass_time(16)
-        await lapsed.client.set(lapsed.keys.pulse, lapsed.clock.now_ms + 1)
+        await lapsed.client.set(lapsed.keys.pulse, lapsed.clock.now_ms + 5_001)
         assert await self.claims(lapsed) == []
+
+    async def test_a_clock_put_back_by_less_than_a_beat_is_no_outage(self, lapsed: Scene) -> None:
+        """Clocks are corrected by a little all the time; each time would put recovery off by a lease."""
+        await lapsed.pass_time(16)
+        await lapsed.client.set(lapsed.keys.pulse, lapsed.clock.now_ms + 4_999)
+        assert await self.claims(lapsed) == ["a"]
 
     async def test_a_pulse_two_beats_old_is_none(self, lapsed: Scene) -> None:
         await lapsed.pass_time(16)

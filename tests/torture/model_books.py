@@ -113,10 +113,11 @@ class Books:
         job.status = status
 
     def amnesty_until(self, now: int) -> int:
-        if self.pulse is not None and self.pulse > now:
-            gone_back = self.pulse - now
+        gone_back = 0 if self.pulse is None else self.pulse - now
+        jumped_back = gone_back > self.timings.beat
+        if jumped_back:
             self.leases = {name: end - gone_back if end > now else end for name, end in self.leases.items()}
-        if self.pulse is None or self.pulse > now or now - self.pulse > 2 * self.timings.beat:
+        if self.pulse is None or jumped_back or now - self.pulse > 2 * self.timings.beat:
             self.amnesty = now + self.timings.lease
             self.pulse = now
             return self.amnesty

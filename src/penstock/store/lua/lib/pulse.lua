@@ -1,5 +1,6 @@
 -- An outage is not a death: when nobody's beat was seen for two beats, nothing is reclaimed for a while.
--- A pulse in the future means that the clock jumped back, which tells as little about who lives.
+-- A pulse in the future means that the clock jumped back, which tells as little about who lives. Less than a
+-- beat is a correction of the clock, or another server's after a failover: leases hold that little longer.
 --
 -- KEYS leases pulse amnesty
 -- USES clock
@@ -13,8 +14,9 @@ end
 
 local function amnesty_until(beat, length)
   local seen = tonumber(redis.call('GET', pulse))
-  if seen and seen > now then take_leases_back(seen - now) end
-  if not seen or seen > now or now - seen > 2 * tonumber(beat) then
+  local jumped_back = seen and seen - now > tonumber(beat)
+  if jumped_back then take_leases_back(seen - now) end
+  if not seen or jumped_back or now - seen > 2 * tonumber(beat) then
     local ends = now + tonumber(length)
     redis.call('SET', amnesty, ends, 'PX', PULSE_KEPT_MS)
     redis.call('SET', pulse, now, 'PX', PULSE_KEPT_MS)
