@@ -13,7 +13,7 @@ PYTHON ?=
 TEST_PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check torture mutants bench pins
+.PHONY: help setup demo test coverage test-slow check torture mutants bench pins
 
 help: ## Print this list
 	@echo "Penstock: durable jobs on Redis Streams. Targets:"
@@ -31,6 +31,9 @@ demo: $(STAMP) ## Run goals on the whole stack, kill a worker half-way, verify e
 
 test: check ## Run check, then the test suite with coverage
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup --cov --cov-report=term $(ARGS)
+
+coverage: $(STAMP) ## Run the tests and measure the processes that they start as well
+	@PENSTOCK_COVERAGE_OF=subprocess $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup --cov --cov-report=term $(ARGS)
 
 test-slow: $(STAMP) ## Run the tests marked slow
 	@$(BIN)/python -m pytest -m slow --timeout 900 $(ARGS)

@@ -117,7 +117,7 @@ def test_every_answer_of_flow_control_is_given_in_a_story(fleet: ServerFleet) ->
 @pytest.mark.timeout(300)
 def test_scripts_do_what_the_model_does(fleet: ServerFleet) -> None:
     server = fleet.shared("valkey-9")
-    search(server.url, settings(max_examples=32, stateful_step_count=40, derandomize=True, **UNHURRIED))  # type: ignore[arg-type]
+    search(server.url, settings(max_examples=20, stateful_step_count=40, derandomize=True, **UNHURRIED))  # type: ignore[arg-type]
 
 
 @pytest.mark.torture
