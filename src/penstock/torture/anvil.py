@@ -14,7 +14,7 @@ from typing import Any, cast
 from penstock.core.errors import EmbeddedServerError, PenstockError
 from penstock.store.connect import Client, open_client, translated
 from penstock.store.embedded import EmbeddedValkey
-from penstock.torture.ports import free_port
+from penstock.store.embedded.ports import free_port
 
 SAMPLE_SECONDS = 0.02
 SAMPLES_KEPT = 500

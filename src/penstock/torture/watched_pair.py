@@ -13,8 +13,8 @@ from typing import Any, cast
 from penstock.core.errors import EmbeddedServerError, PenstockError
 from penstock.store.connect import open_client, translated
 from penstock.store.embedded.binary import find_binary
+from penstock.store.embedded.ports import HOST, free_port
 from penstock.torture.anvil import Anvil
-from penstock.torture.ports import HOST, free_port
 
 MASTER = "under-torture"
 SENTINELS, QUORUM = 3, 2

@@ -11,6 +11,7 @@ from typing import Final
 import penstock
 from penstock.cli.stack.process import Service
 from penstock.core.errors import ConfigurationError
+from penstock.store.embedded.ports import free_port
 
 COMMANDS: Final = "penstock.cli.stack.child"
 API: Final = "api"
@@ -78,8 +79,9 @@ def checked_port(host: str, port: int) -> int:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        with socket.create_server((host, port), family=family) as listener:
-            return int(listener.getsockname()[1])
+        with socket.create_server((host, port), family=family):
+            # It is listened on later, and anew after a crash: no outgoing connection may get it meanwhile.
+            return port or free_port(host)
     except OSError as error:
         raise ConfigurationError(
             f"cannot listen on {host} port {port}: {error.strerror or error}; "

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from penstock.core.errors import EmbeddedServerError
 from penstock.store.embedded.lock import pause
+from penstock.store.embedded.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -152,7 +152,7 @@ def ports(directory: PrivateDirectory, port: int | None) -> Iterator[int]:
     if last is not None and last.port:
         yield last.port
     for _ in range(_FREE_PORTS_TRIED):
-        yield _free_port()
+        yield free_port()
 
 
 def port_taken(port: int) -> EmbeddedServerError:
@@ -161,9 +161,3 @@ def port_taken(port: int) -> EmbeddedServerError:
         f"Port {port} on 127.0.0.1 is taken by another program. Choose another port, or give "
         f"none to have a free one found."
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

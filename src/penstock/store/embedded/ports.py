@@ -11,11 +11,12 @@ HOST = "127.0.0.1"
 LOWEST_PORT, PORT_COUNT, PORT_TRIES = 20_000, 12_000, 50
 
 
-def free_port() -> int:
+def free_port(host: str = HOST) -> int:
     """A port that nobody listens on; raises ``OSError`` when none is found."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for _ in range(PORT_TRIES):
         port = LOWEST_PORT + secrets.randbelow(PORT_COUNT)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((HOST, port))
+        with socket.socket(family) as probe, contextlib.suppress(OSError):
+            probe.bind((host, port))
             return port
-    raise OSError(f"no free port on {HOST} in {PORT_TRIES} tries")
+    raise OSError(f"no free port on {host} in {PORT_TRIES} tries")
