@@ -76,35 +76,41 @@ class Intake:
     ) -> list[str]:
         """Accept many jobs, all of them checked before the first is sent; their ids in order."""
         trace = current_trace()
+        names: dict[str, str] = {}
         prepared = []
-        for place, job in enumerate(jobs):
-            name = check_queue_name(queue_name or job.queue_name or self._queue_name)
-            prepared.append((place, name, job, accept(job, priority, trace, self._ttl_ms)))
-        has_parents_abroad = any(parents_abroad(job.parents) for _, _, job, _ in prepared if job.parents)
-        if not has_parents_abroad:
+        for job in jobs:
+            name = queue_name or job.queue_name or self._queue_name
+            # Hundreds of jobs of a call go to few queues.
+            name = names.get(name) or names.setdefault(name, check_queue_name(name))
+            prepared.append((name, job, accept(job, priority, trace, self._ttl_ms)))
+        places = list(range(len(prepared)))
+        if len(names) > 1 and not any(parents_abroad(job.parents) for _, job, _ in prepared if job.parents):
             # One round trip takes more when a queue's jobs go together; their order on it stays.
-            prepared.sort(key=lambda entry: entry[1])
-        ids: dict[int, str] = {}
-        for name, group in groupby(prepared, key=lambda entry: entry[1]):
-            ids |= await self._send_group(name, list(group), delay_ms, durable)
-        return [ids[place] for place in range(len(ids))]
+            places.sort(key=lambda place: prepared[place][0])
+        ids = [""] * len(prepared)
+        for name, group in groupby(places, key=lambda place: prepared[place][0]):
+            going = list(group)
+            kept = await self._send_group(name, [prepared[place][1:] for place in going], delay_ms, durable)
+            for place, job_id in zip(going, kept, strict=True):
+                ids[place] = job_id
+        return ids
 
     async def _send_group(
-        self, name: str, group: list[tuple[int, str, Job, AcceptedJob]], delay_ms: int, durable: bool
-    ) -> dict[int, str]:
-        for _, _, job, _ in group:
-            if job.parents:
-                await check_parents_abroad(self._reach, job.id, job.parents)
+        self, name: str, group: list[tuple[Job, AcceptedJob]], delay_ms: int, durable: bool
+    ) -> list[str]:
+        children = [place for place, (job, _) in enumerate(group) if job.parents]
+        for place in children:
+            await check_parents_abroad(self._reach, group[place][0].id, group[place][0].parents)
         engine = await self._reach.prepared(name)
         send = partial(enqueue_durably if durable else _send, engine)
-        codes = await send([(accepted, delay_ms) for _, _, _, accepted in group])
-        for (_, _, job, _), code in zip(group, codes, strict=True):
-            if job.parents and code in ("ok", "kept"):
-                await link_parents_abroad(self._reach, name, job.id, job.parents)
-        return {
-            place: kept_id(code, job.id, engine)
-            for (place, _, job, _), code in zip(group, codes, strict=True)
-        }
+        codes = await send([(accepted, delay_ms) for _, accepted in group])
+        for place in children:
+            if codes[place] in ("ok", "kept"):
+                await link_parents_abroad(self._reach, name, group[place][0].id, group[place][0].parents)
+        return [
+            accepted.id if code == "ok" else kept_id(code, accepted.id, engine)
+            for (_, accepted), code in zip(group, codes, strict=True)
+        ]
 
     async def close(self) -> None:
         """Wait for the jobs that are on their way."""

@@ -98,7 +98,7 @@ local function take_message(lane, message_id, id)
   elseif state and state.status == 'pending' and state.message_id == message_id then
     -- Met here only when the group was made anew: suspects have a lane of their own.
     if state.crashes >= SUSPECT_CRASHES and seats <= 0 then return late().seat_among_suspects(id, state) end
-    if state.traits and late().is_late(id, state) then return late().cancel(id, state, late().EXPIRED) end
+    if not state.is_unbound and late().is_late(id, state) then return late().cancel(id, state, late().EXPIRED) end
     return take(id, state)
   elseif state and state.status == 'processing' and state.message_id == message_id then
     return nil

@@ -12,10 +12,17 @@
 redis.call('DEL', scratch)
 local codes = {}
 
+-- What history is told, and keys that are to go by themselves, need some more than a completion.
+local function read_on(id, state)
+  local raw = redis.call('HMGET', job .. id, 'attempt', 'steps')
+  state.attempt, state.steps = tonumber(raw[1] or 0), tonumber(raw[2] or 0)
+  if not (state.ended or state.attempt and state.steps) then return nil, 'corrupt' end
+  return state
+end
+
 local function settle_complete(id, lease, body)
   local state, problem = read(id, FOR_COMPLETION)
-  -- What history is told, and keys that are to go by themselves, need some more.
-  if state and (state.recorded or keep_ms ~= '') then state, problem = read(id, FOR_TOLD_COMPLETION) end
+  if state and (state.recorded or keep_ms ~= '') then state, problem = read_on(id, state) end
   if problem == 'corrupt' then late().quarantine(id, 'processing') end
   if problem then return problem end
   if state.lease ~= lease then return 'lost' end

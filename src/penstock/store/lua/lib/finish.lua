@@ -36,7 +36,7 @@ end
 
 local function finish(id, state, status, event_id, has_result, ...)
   leave(id, state)
-  if state.traits then late().let_go(id, state.traits, status) end
+  if not state.is_unbound then late().let_go(id, state.traits, status) end
   if event_id then
     redis.call('HSET', job .. id, 'status', status, 'completed_at', now, 'event_id', event_id, ...)
   else

@@ -13,10 +13,12 @@ local STATUSES = {
 -- Each field asked for costs time, so hot paths ask for the first few; the rest reads as its default.
 local FIELDS = { 'status', 'lease', 'message_id', 'lane', 'traits', 'spec', 'attempt',
   'steps', 'crashes', 'releases', 'unrenewed', 'max_attempts', 'cancel', 'idle_releases' }
-local FOR_COMPLETION, FOR_FIRST_CLAIM, FOR_TOLD_COMPLETION = 5, 7, 8
+local FOR_COMPLETION, FOR_FIRST_CLAIM = 5, 7
 
 -- What few jobs have is told by letters, so that one field answers for all of it: a payload apart, c children,
 -- k key, l live feed, p parents, q put back, r recorded, s signals, t retention of its own, u unique key, x expiry.
+local UNBOUND = { r = true, a = true, ra = true }
+
 local function has(traits, letter)
   return traits and traits:find(letter, 1, true) ~= nil
 end
@@ -37,7 +39,7 @@ local function read(id, asked)
   local max_attempts, steps, idle_releases = tonumber(raw[12] or 3), tonumber(raw[8] or 0), tonumber(raw[14] or 0)
   local ended = status == 'completed' or status == 'failed' or status == 'cancelled'
   -- What has ended is never set aside: only its status still matters.
-  local has_spec = spec or asked == FOR_COMPLETION or asked == FOR_TOLD_COMPLETION
+  local has_spec = spec or asked == FOR_COMPLETION
   local sound = ended or (has_spec and STATUSES[status] and attempt and crashes and releases and max_attempts
     and steps and idle_releases)
   if not sound then return nil, 'corrupt' end
@@ -46,6 +48,8 @@ local function read(id, asked)
   state.recorded, state.apart = has(raw[5], 'r'), has(raw[5], 'a')
   state.spec, state.crashes, state.releases, state.unrenewed = spec, crashes, releases, raw[11] == '1'
   state.max_attempts, state.cancel, state.idle_releases = max_attempts, raw[13] == '1', idle_releases
+  -- Nothing outside the job knows of it: no key, parent, child, follower or timer.
+  state.is_unbound = not raw[5] or UNBOUND[raw[5]]
   state.ended, state.is_new = ended, not raw[7]
   return state
 end
