@@ -115,7 +115,12 @@ async def test_two_mebibytes_are_refused_and_one_is_not(scene: Scene) -> None:
     assert await scene.status("b") == "pending"
 
 
-BAD_JOBS: list[dict[str, Any]] = [{"payload": {"x": object()}}, {"priority": "high"}, {"queue_name": "a b"}]
+BAD_JOBS: list[dict[str, Any]] = [
+    {"payload": {"x": object()}},
+    {"priority": "high"},
+    {"queue_name": "a b"},
+    {"queue_name": ["q"]},
+]
 
 
 @pytest.mark.parametrize("fields", BAD_JOBS, ids=lambda fields: next(iter(fields)))

@@ -76,21 +76,19 @@ class Intake:
     ) -> list[str]:
         """Accept many jobs, all of them checked before the first is sent; their ids in order."""
         trace = current_trace()
-        names: dict[str, str] = {}
-        prepared = []
-        for job in jobs:
-            name = queue_name or job.queue_name or self._queue_name
-            # Hundreds of jobs of a call go to few queues.
-            name = names.get(name) or names.setdefault(name, check_queue_name(name))
-            prepared.append((name, job, accept(job, priority, trace, self._ttl_ms)))
+        prepared = [(job, accept(job, priority, trace, self._ttl_ms)) for job in jobs]
+        names = [queue_name or job.queue_name or self._queue_name for job, _ in prepared]
+        in_turn = [check_queue_name(name) for name, _ in groupby(names)]
+        if len(in_turn) == 1:
+            return await self._send_group(names[0], prepared, delay_ms, durable)
         places = list(range(len(prepared)))
-        if len(names) > 1 and not any(parents_abroad(job.parents) for _, job, _ in prepared if job.parents):
+        if not any(parents_abroad(job.parents) for job, _ in prepared if job.parents):
             # One round trip takes more when a queue's jobs go together; their order on it stays.
-            places.sort(key=lambda place: prepared[place][0])
+            places.sort(key=names.__getitem__)
         ids = [""] * len(prepared)
-        for name, group in groupby(places, key=lambda place: prepared[place][0]):
+        for name, group in groupby(places, key=names.__getitem__):
             going = list(group)
-            kept = await self._send_group(name, [prepared[place][1:] for place in going], delay_ms, durable)
+            kept = await self._send_group(name, [prepared[place] for place in going], delay_ms, durable)
             for place, job_id in zip(going, kept, strict=True):
                 ids[place] = job_id
         return ids
@@ -102,8 +100,10 @@ class Intake:
         for place in children:
             await check_parents_abroad(self._reach, group[place][0].id, group[place][0].parents)
         engine = await self._reach.prepared(name)
-        send = partial(enqueue_durably if durable else _send, engine)
-        codes = await send([(accepted, delay_ms) for _, accepted in group])
+        if durable:
+            codes = await enqueue_durably(engine, [(accepted, delay_ms) for _, accepted in group])
+        else:
+            codes = await engine.enqueue_in_order([accepted for _, accepted in group], delay_ms)
         for place in children:
             if codes[place] in ("ok", "kept"):
                 await link_parents_abroad(self._reach, name, group[place][0].id, group[place][0].parents)

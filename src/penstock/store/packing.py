@@ -23,16 +23,16 @@ def entries(
     delays = [delay_ms] * len(jobs) if isinstance(delay_ms, int) else delay_ms
     return [
         (
-            job.id,
-            job.spec,
-            job.lane,
+            job_id,
+            spec,
+            lane,
             delay,
-            "1" if job.record else "",
-            job.max_attempts,
-            _packed(job.payload, compress_above_bytes) if job.payload else b"",
-            job.flow,
+            "1" if record else "",
+            max_attempts,
+            _packed(payload, compress_above_bytes) if payload else b"",
+            flow,
         )
-        for job, delay in zip(jobs, delays, strict=True)
+        for (job_id, spec, lane, record, max_attempts, payload, flow), delay in zip(jobs, delays, strict=True)
     ]
 
 
