@@ -95,10 +95,11 @@ def test_a_zombie_may_come_as_far_as_a_step() -> None:
     assert verdict(ledger, freeze).violations == []
 
 
-def test_a_zombie_may_start_what_it_had_claimed_when_it_was_frozen() -> None:
+@pytest.mark.parametrize("woken_at", [5.9, 6.05], ids=["noted before", "noted after"])
+def test_a_zombie_may_start_what_it_had_claimed_when_it_was_frozen(woken_at: float) -> None:
     late = entry("start", 6, FIRST)
     ledger = [entry("start", 4, SECOND, attempt=2), *a_run(4, SECOND)[1:], late, entry("stop", 6.1)]
-    frozen = Blow("freeze_worker", Struck.WORKER, 2, 5.9, FIRST)
+    frozen = Blow("freeze_worker", Struck.WORKER, 2, woken_at, FIRST)
     assert verdict(ledger, frozen).violations == []
     assert any("no fault explains" in broken for broken in verdict(ledger).violations)
 

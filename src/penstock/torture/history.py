@@ -84,8 +84,9 @@ class Histories:
         for blow in self._to_workers[before.pid]:
             if before.at <= blow.ended_at and after.at >= blow.began_at:
                 return True
-        # A worker that was frozen between its claim and the handler's start wakes up as a zombie.
-        woke = any(blow.ended_at <= after.at for blow in self._to_workers[after.pid])
+        # A worker that was frozen between its claim and the handler's start wakes up as a zombie, and may
+        # write so before the one who woke it has noted the time.
+        woke = any(blow.began_at <= after.at for blow in self._to_workers[after.pid])
         if woke and after.attempt < before.attempt:
             return True
         written = [entry.at for entry in history.entries if before.at <= entry.at <= after.at]
