@@ -101,6 +101,8 @@ def test_a_zombie_may_start_what_it_had_claimed_when_it_was_frozen(woken_at: flo
     ledger = [entry("start", 4, SECOND, attempt=2), *a_run(4, SECOND)[1:], late, entry("stop", 6.1)]
     frozen = Blow("freeze_worker", Struck.WORKER, 2, woken_at, FIRST)
     assert verdict(ledger, frozen).violations == []
+    paid = [entry("paid", 4.1, SECOND, attempt=2), entry("step", 4.2, SECOND, attempt=2), entry("paid", 6.05)]
+    assert verdict([*ledger, *paid], frozen).violations == []
     assert any("no fault explains" in broken for broken in verdict(ledger).violations)
 
 

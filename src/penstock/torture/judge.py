@@ -168,7 +168,8 @@ def _wrong_results(evidence: Evidence) -> list[str]:
 def _paid_twice(histories: Histories) -> list[str]:
     """Steps whose function ran in an attempt that began when the step was stored, and not lost since.
 
-    A zombie that began before may come as far as the function: what it did is refused when it is stored.
+    A zombie, one that began before or under an earlier attempt, may come as far as the function: what it
+    did is refused when it is stored.
     """
     found = []
     for job_id, history in histories.by_job.items():
@@ -177,6 +178,7 @@ def _paid_twice(histories: Histories) -> list[str]:
             continue
         began = {entry.pid: entry.at for entry in history.entries if entry.fact == "start"}
         paid = [entry for entry in history.entries if entry.fact == "paid" and entry.at > stored.at]
+        paid = [entry for entry in paid if entry.attempt >= stored.attempt]
         found += [job_id for entry in paid if began[entry.pid] > stored.at]
     return found
 
