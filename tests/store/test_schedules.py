@@ -375,6 +375,7 @@ def test_a_job_that_cannot_come_again_is_refused() -> None:
         ({"max_attempts": 0}, "its jobs could not be accepted: max_attempts must be"),
         ({"options": {"uniqe_key": "a"}}, "'uniqe_key' is no option .* did you mean 'unique_key'"),
         ({"options": {"id": "a"}}, "'id' is no option of a scheduled job"),
+        ({"options": {"suspended_for": "a"}}, "'suspended_for' is no option of a scheduled job"),
         ({"options": [1]}, "options must be a dict"),
     ],
 )

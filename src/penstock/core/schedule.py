@@ -32,7 +32,7 @@ _SAID: Final = frozenset(
 )
 _LEFT_OUT: Final = frozenset(
     {"id", "status", "created_at", "started_at", "completed_at", "attempts", "crashes", "error", "result"}
-    | {"worker_id", "progress", "current_step", "trace"}
+    | {"worker_id", "progress", "current_step", "suspended_for", "trace"}
 )
 _NOT_OPTIONS: Final = _SAID | _LEFT_OUT | {"parents", "joins", "on_parent_failure", "expires_at"}
 _OPTIONS: Final = frozenset(item.name for item in fields(Job)) - _NOT_OPTIONS
