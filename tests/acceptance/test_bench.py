@@ -52,22 +52,14 @@ TINY = Plan(
 
 TAKING = """
 def take(mark, hangs):
-    try:
-        open(mark + ".taken", "x").close()
-        hangs(mark) and time.sleep(3600)
-    except FileExistsError:
-        pass
-    while not os.path.exists(mark):
-        time.sleep(0.01)
-    holder = int(open(mark).read())
-    while os.path.exists(f"/proc/{holder}"):
-        time.sleep(0.01)
+    # The kernel gives the lock on when its holder is killed.
+    fcntl.flock(os.open(mark + ".lock", os.O_CREAT | os.O_RDWR), fcntl.LOCK_EX)
     hangs(mark)
     time.sleep(3600)
 """
 
 PEER = """
-import os, time
+import fcntl, os, time
 from contextlib import asynccontextmanager
 from player import OPTIONS, TALLY, Player, Producer
 
