@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 import penstock as package
+from penstock.store.embedded.ports import free_port
 from tests.acceptance.command_line import TRACEBACK, penstock, written
 from tests.conftest import MakeQueue
 from tests.harness.processes import ProcessStarter
-from tests.harness.servers import Server, free_port
+from tests.harness.servers import Server
 
 HANDLERS = """
 async def greet(ctx):

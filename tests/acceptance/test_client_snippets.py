@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from penstock.store.embedded.ports import free_port
 from tests.acceptance.command_line import TRACEBACK, written
 from tests.harness.dev_stack import DevStack
 from tests.harness.processes import ProcessStarter
-from tests.harness.servers import free_port
 
 pytestmark = pytest.mark.xdist_group("dev")
 

@@ -9,10 +9,10 @@ import httpx
 import jwt
 import pytest
 
+from penstock.store.embedded.ports import free_port
 from tests.acceptance.command_line import TRACEBACK
 from tests.harness.dev_stack import DevStack
 from tests.harness.processes import ManagedProcess, ProcessStarter
-from tests.harness.servers import free_port
 
 pytestmark = pytest.mark.xdist_group("dev")
 

@@ -12,9 +12,10 @@ MULTI a command's own reply is `+QUEUED`; name EXEC to lose the outcome of a tra
 import asyncio
 from collections import Counter
 
+from penstock.store.embedded.ports import HOST, free_port
 from tests.harness.link import Link
 from tests.harness.rules import ON_ARRIVAL, Command, Effect, Match, Rule, named
-from tests.harness.servers import HOST, PORT_TRIES, free_port
+from tests.harness.servers import PORT_TRIES
 from tests.harness.waiting import Signal
 
 

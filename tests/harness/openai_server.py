@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from tests.harness.servers import HOST
+from penstock.store.embedded.ports import HOST
 from tests.harness.waiting import Signal
 
 Asked = dict[str, Any]

@@ -9,7 +9,7 @@ from typing import Any
 
 from standardwebhooks import Webhook
 
-from tests.harness.servers import free_port
+from penstock.store.embedded.ports import free_port
 from tests.harness.waiting import Signal
 
 HOST = "127.0.0.1"

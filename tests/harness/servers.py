@@ -3,26 +3,21 @@
 import contextlib
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from secrets import randbelow
 from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from penstock.store.embedded.ports import HOST, free_port
 from tests.harness.binaries import server_binary
 from tests.harness.freezing import freeze
 
-HOST = "127.0.0.1"
-# Below the range from which the kernel takes the ports of outgoing connections: a server that is
-# down must find its port free when it comes back.
-LOWEST_PORT, PORT_COUNT = 20_000, 12_000
 PORT_TRIES = 20
 READY_SECONDS = 20.0
 STOP_SECONDS = 10.0
@@ -44,16 +39,6 @@ class ServerOptions:
     maxmemory: str = "0"
     cluster: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nobody listens on at this moment."""
-    for _ in range(PORT_TRIES):
-        port = LOWEST_PORT + randbelow(PORT_COUNT)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((HOST, port))
-            return port
-    raise ServerFailed(f"no free port found in {PORT_TRIES} tries")
 
 
 class Server:

@@ -9,8 +9,9 @@ import pytest
 from penstock import Job, JobStatusTracker, LeaseTimings, ManualClock, QueueConfig, create_redis_queue
 from penstock.core.errors import ConfigurationError, PenstockError, QueueUnavailableError, UnsafeServerError
 from penstock.store.beats import describe_beat_line, open_beat_line
+from penstock.store.embedded.ports import free_port
 from tests.conftest import MakeQueue
-from tests.harness.servers import Server, free_port
+from tests.harness.servers import Server
 from tests.store.scene import MoveWatch, Scene
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from penstock import Job, JobContext, JobStatus, QueueUnavailableError, Worker, create_redis_queue
 from penstock.core.errors import WorkerError
+from penstock.store.embedded.ports import free_port
 from tests.conftest import MakeProxy, MakeQueue
-from tests.harness.servers import Server, free_port
+from tests.harness.servers import Server
 from tests.worker.fleet import FAST
 from tests.worker.support import children, command_of, completed, has_status, running, statuses, until
 
