@@ -32,8 +32,8 @@ demo: $(STAMP) ## Run goals on the whole stack, kill a worker half-way, verify e
 test: check ## Run check, then the test suite with coverage
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup --cov --cov-report=term $(ARGS)
 
-coverage: $(STAMP) ## Run the tests and measure the processes that they start as well
-	@PENSTOCK_COVERAGE_OF=subprocess $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup --cov --cov-report=term $(ARGS)
+coverage: export PENSTOCK_COVERAGE_OF = subprocess
+coverage: test ## Do the same, and measure the processes that tests start as well
 
 test-slow: $(STAMP) ## Run the tests marked slow
 	@$(BIN)/python -m pytest -m slow --timeout 900 $(ARGS)
