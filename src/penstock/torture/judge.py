@@ -178,8 +178,9 @@ def _paid_twice(histories: Histories) -> list[str]:
             continue
         began = {entry.pid: entry.at for entry in history.entries if entry.fact == "start"}
         paid = [entry for entry in history.entries if entry.fact == "paid" and entry.at > stored.at]
-        paid = [entry for entry in paid if entry.attempt >= stored.attempt]
-        found += [job_id for entry in paid if began[entry.pid] > stored.at]
+        found += [
+            job_id for entry in paid if entry.attempt >= stored.attempt and began[entry.pid] > stored.at
+        ]
     return found
 
 

@@ -17,11 +17,12 @@ local FOR_COMPLETION, FOR_FIRST_CLAIM = 5, 7
 
 -- What few jobs have is told by letters, so that one field answers for all of it: a payload apart, c children,
 -- k key, l live feed, p parents, q put back, r recorded, s signals, t retention of its own, u unique key, x expiry.
-local UNBOUND = { r = true, a = true, ra = true }
-
 local function has(traits, letter)
   return traits and traits:find(letter, 1, true) ~= nil
 end
+
+-- Traits of a job of which nothing outside it knows: no key, parent, child, follower or timer.
+local UNBOUND = { r = true, a = true, ra = true }
 
 -- One table for all jobs of a script: a table a job would be the largest part of what Lua allocates.
 -- A state is therefore good until the next `read`.
@@ -48,7 +49,6 @@ local function read(id, asked)
   state.recorded, state.apart = has(raw[5], 'r'), has(raw[5], 'a')
   state.spec, state.crashes, state.releases, state.unrenewed = spec, crashes, releases, raw[11] == '1'
   state.max_attempts, state.cancel, state.idle_releases = max_attempts, raw[13] == '1', idle_releases
-  -- Nothing outside the job knows of it: no key, parent, child, follower or timer.
   state.is_unbound = not raw[5] or UNBOUND[raw[5]]
   state.ended, state.is_new = ended, not raw[7]
   return state
