@@ -149,7 +149,8 @@ async def test_loading_is_waited_for_by_starter_and_guest(data_dir: Path) -> Non
 
 
 async def test_loading_too_long_is_given_up_with_the_reason(data_dir: Path) -> None:
-    await filled(data_dir, keys=LOADED_SLOWLY)
+    # More keys, not slower ones: while it loads, a server answers every thousand keys only.
+    await filled(data_dir, keys=4 * LOADED_SLOWLY)
     message = await refusal(data_dir, settings=SLOW_LOADING, start_timeout_seconds=0.8)
     assert "not ready within 0.8 s" in message
     assert "still loading its data" in message

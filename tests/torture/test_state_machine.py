@@ -73,11 +73,12 @@ def stories(make: Callable[[], QueueMachine]) -> Iterator[QueueMachine]:
             claims=what == "damage",
         )
         yield machine
-    for ending, policy, delay_ms in product(ENDINGS, ("cancel", "fail", "run"), (0, 60_000)):
+    # Told one by one, which child comes first is the server's choice; told together, each is seen to move.
+    for ending, policy, delay_ms, chunk in product(ENDINGS, ("cancel", "fail", "run"), (0, 60_000), (1, 2)):
         machine = make()
         machine.family_is_told(
             name="ann", by="bob", children=[PLAIN, KEYED], policy=policy, ending=ending, delay_ms=delay_ms,
-            chunk=1, tells_first=True, expires=False, days=0,
+            chunk=chunk, tells_first=True, expires=False, days=0,
         )  # fmt: skip
         yield machine
     for chosen in (PLAIN, KEYED):
