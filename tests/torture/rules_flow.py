@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from penstock.store.crossings import Ferry
+from penstock.store.packing import terms_of
 from tests.torture.actors import JOB_IDS, Steering
 from tests.torture.model_parts import Options
 from tests.torture.model_rates import Limits
@@ -243,7 +244,7 @@ class FlowRules(Accidents):
         once = {
             "group": self.engine.config.consumer_group, "keep_ms": self.engine.keep_ms,
             "max_events": self.engine.config.max_events, "source": source, "id": fresh, "spec": accepted.spec,
-            "lane": accepted.lane, "recorded": "", "max_attempts": 3, "apart": b"", "flow": accepted.flow,
+            "terms": terms_of(accepted), "apart": b"",
         }  # fmt: skip
         (code,) = self.run(self.engine.call("fork", once, [("step", name), ("signal", field)]))
         meant = "gone" if source not in self.queue.jobs else self.queue.enqueue([job], 0, self.now)[0]

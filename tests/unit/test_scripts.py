@@ -29,7 +29,8 @@ PARTS = sorted(entry.name.removesuffix(".lua") for entry in (FOLDER / "lib").ite
 KEYS = QueueKeys("penstock:", "q")
 NAMED_FIELDS = {
     "settle": Outcome._fields,
-    "enqueue": ("id", "spec", "lane", "delay_ms", "record", "max_attempts", "payload", "flow"),
+    "enqueue": ("id", "spec", "terms", "apart"),
+    "enqueue_plain": AcceptedJob._fields[:2],
 }
 
 
@@ -108,6 +109,7 @@ async def call_everything(client: Recorder) -> None:
     config = QueueConfig(event_groups=("one", "two"))
     engine = Engine(cast("Any", client), KEYS, config, LeaseTimings(), ManualClock())
     await engine.enqueue([AcceptedJob("a", b"{}", "high", True, 5, b"apart")] * 2, 7)
+    await engine.enqueue([AcceptedJob("a", b"{}", "normal", False, 3, b"")])
     await engine.claim("w:1", "request", 9)
     await engine.settle([Outcome("a", "1:x", "retry", "body", 5, "detail")] * 3)
     await engine.renew("w", "w:1", "{}", [("a", "1:x")] * 2, starting=True)
@@ -247,8 +249,9 @@ async def test_each_call_gives_what_the_header_says(calls: list[tuple[str, list[
 
 async def test_values_stand_under_their_names(calls: list[tuple[str, list[str], list[Any]]]) -> None:
     expected: dict[str, dict[str, Any]] = {
-        "enqueue": {"id": "a", "spec": b"{}", "lane": "high", "delay_ms": 7, "record": "1", "max_attempts": 5}
-        | {"apart": b"apart", "max_events": 1_000_000, "now_ms": 1_700_000_000_000},
+        "enqueue": {"id": "a", "spec": b"{}", "terms": b"high 7 1 5 ", "apart": b"apart"}
+        | {"max_events": 1_000_000, "now_ms": 1_700_000_000_000},
+        "enqueue_plain": {"id": "a", "spec": b"{}"},
         "claim": {"group": "debate-workers", "consumer": "w:1", "request_id": "request", "count": 9}
         | {"lease_ms": 15_000, "beat_ms": 5000, "amnesty_ms": 15_000, "suspect_seats": 1, "unrenewed": ""}
         | {"keep_ms": 8 * 86_400_000},
@@ -267,7 +270,7 @@ async def test_values_stand_under_their_names(calls: list[tuple[str, list[str], 
         "sweep": {"lane": "normal", "after": "", "most": 500},
         "audit": {"group": "debate-workers"},
         "recount": {},
-        "enqueue_children": {"parent": "p", "lease": "1:x", "id": "a", "flow": b"{}"},
+        "enqueue_children": {"parent": "p", "lease": "1:x", "id": "a", "terms": b"high 0 1 5 {}"},
         "emit": {"most_entries": 10_000, "id": "a", "lease": "1:x", "kind": "emit", "body": b"1"},
         "watch": {"id": "a"},
         "signal": {"most_signals": 1000, "id": "a", "name": "go", "body": b"1"},
@@ -279,10 +282,18 @@ async def test_values_stand_under_their_names(calls: list[tuple[str, list[str], 
         "tend": {"key": "k"},
         "timetable": {"which": "=s", "most": 64},
         "schedule": {"action": "put", "name": "s", "coming": 1_700_000_040_000, "begins_paused": ""},
-        "fire": {"name": "s", "seen": 60_000, "last": 60_000, "coming": 120_000, "id": "a", "record": "1"},
+        "fire": {"name": "s", "seen": 60_000, "last": 60_000, "coming": 120_000, "id": "a"}
+        | {"terms": b"normal 0 1 3 "},
         "requeue": {"id": "a", "lane": "high", "apart": b""},
         "discard": {"id": "a", "required": 2},
-        "fork": {"source": "old", "id": "a", "recorded": "1", "apart": b"", "kind": "step", "field": "plan"},
+        "fork": {
+            "source": "old",
+            "id": "a",
+            "terms": b"high 0 1 5 ",
+            "apart": b"",
+            "kind": "step",
+            "field": "plan",
+        },
     }
     assert expected.keys() == set(script_names())
     for script, wanted in expected.items():

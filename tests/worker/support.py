@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from penstock import Job, JobStatus, LeaseTimings, RedisStreamsQueue, Worker
-from penstock.store.scripts import load
+from penstock.store.scripts import load, scripts_by_call
 from tests.harness.ledger import Ledger
 from tests.harness.processes import ManagedProcess, ProcessStarter
 from tests.harness.rules import Match, script
@@ -138,8 +138,8 @@ class Workers:
 
 
 def calls(*names: str) -> Match:
-    """Matches calls of the store's scripts by their names, for rules of a fault proxy."""
-    sources = [load(name).source.encode() for name in names]
+    """Matches the engine's calls by their names, for rules of a fault proxy."""
+    sources = [load(each).source.encode() for name in names for each in scripts_by_call()[name]]
     return script(*(hashlib.sha1(source, usedforsecurity=False).hexdigest() for source in sources))
 
 

@@ -21,7 +21,7 @@ from penstock.store.connect import Client, describe, longest_wait_seconds, trans
 from penstock.store.direct import DirectScript
 from penstock.store.flow_calls import FlowCalls, texts
 from penstock.store.keys import QueueKeys
-from penstock.store.packing import Delay, entries, packed_outcomes, packed_steps
+from penstock.store.packing import Delay, entries, packed_outcomes, packed_steps, plain_entries
 from penstock.store.scripts import Script, load
 
 if TYPE_CHECKING:
@@ -70,21 +70,21 @@ class Engine(FlowCalls):
 
     async def enqueue(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> list[str]:
         """Accept jobs, after one delay or each after its own: ``ok``, ``kept`` or ``backlog`` for each."""
-        return texts(await self._call("enqueue", self._acceptance, self._entries(jobs, delay_ms)))
+        return texts(await self._call(*self._acceptance_of(jobs, delay_ms)))
 
     async def enqueue_children(
         self, parent_id: str, lease: str, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0
     ) -> list[str]:
         """Accept jobs that a running job makes, under its lease: codes as ``enqueue``, or ``lost``."""
         once = self._acceptance | {"parent": parent_id, "lease": lease}
-        return texts(await self._call("enqueue_children", once, self._entries(jobs, delay_ms)))
+        each = entries(jobs, delay_ms, self.config.compress_above_bytes)
+        return texts(await self._call("enqueue_children", once, each))
 
     def enqueue_call(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> ScriptCall:
         """The command that ``enqueue`` sends, for a caller with a connection of its own."""
-        known = self._registered.get("enqueue") or self._register("enqueue")
-        send, script, keys = known
-        once = self._acceptance | self._time(script)
-        arguments = script.arguments(once, self._entries(jobs, delay_ms))
+        name, once, each = self._acceptance_of(jobs, delay_ms)
+        send, script, keys = self._registered.get(name) or self._register(name)
+        arguments = script.arguments(once | self._time(script), each)
         return ScriptCall(script.source, ["EVALSHA", send.sha, len(keys), *keys, *arguments])
 
     async def enqueue_in_order(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> list[str]:
@@ -92,31 +92,31 @@ class Engine(FlowCalls):
 
         Several batches share a round trip, and one connection: two would overtake each other.
         """
-        batches = [
-            (jobs[at : at + BATCH], delay_ms if isinstance(delay_ms, int) else delay_ms[at : at + BATCH])
-            for at in range(0, len(jobs), BATCH)
-        ]
+        name, once, each = self._acceptance_of(jobs, delay_ms)
+        batches = [each[at : at + BATCH] for at in range(0, len(each), BATCH)]
         # The first batch goes alone, which also loads the script.
-        codes = [code for batch, delay in batches[:1] for code in await self.enqueue(batch, delay)]
+        codes = [code for batch in batches[:1] for code in texts(await self._call(name, once, batch))]
         together = 1 if isinstance(self.client, RedisCluster) else BATCHES_TOGETHER
         for at in range(1, len(batches), together):
-            codes += await self._enqueue_together(batches[at : at + together])
+            codes += await self._call_together(name, once, batches[at : at + together])
         return codes
 
-    async def _enqueue_together(self, batches: Sequence[tuple[Sequence[AcceptedJob], Delay]]) -> list[str]:
+    async def _call_together(
+        self, name: str, once: dict[str, Any], batches: Sequence[Sequence[Sequence[Any]]]
+    ) -> list[str]:
         if len(batches) == 1:
-            return await self.enqueue(*batches[0])
-        send, script, keys = self._registered["enqueue"]
-        once = self._acceptance | self._time(script)
+            return texts(await self._call(name, once, batches[0]))
+        send, script, keys = self._registered[name]
+        timed = once | self._time(script)
         pipe = cast("Any", self.client.pipeline(transaction=False))
         for batch in batches:
-            pipe.evalsha(send.sha, len(keys), *keys, *script.arguments(once, self._entries(*batch)))
+            pipe.evalsha(send.sha, len(keys), *keys, *script.arguments(timed, batch))
         with translated(self.where):
             answers = await pipe.execute(raise_on_error=False)
         codes: list[str] = []
         for batch, answer in zip(batches, answers, strict=True):
             if isinstance(answer, NoScriptError):
-                codes += await self.enqueue(*batch)
+                codes += texts(await self._call(name, once, batch))
                 continue
             with translated(self.where):
                 if isinstance(answer, Exception):
@@ -242,8 +242,14 @@ class Engine(FlowCalls):
         with translated(self.where):
             return await send(keys, arguments)
 
-    def _entries(self, jobs: Sequence[AcceptedJob], delay_ms: Delay) -> list[Sequence[Any]]:
-        return entries(jobs, delay_ms, self.config.compress_above_bytes)
+    def _acceptance_of(
+        self, jobs: Sequence[AcceptedJob], delay_ms: Delay
+    ) -> tuple[str, dict[str, Any], list[Sequence[Any]]]:
+        """The script that accepts the jobs, and what it is given once and for each."""
+        plain = plain_entries(jobs, delay_ms)
+        if plain is not None:
+            return "enqueue_plain", {}, plain
+        return "enqueue", self._acceptance, entries(jobs, delay_ms, self.config.compress_above_bytes)
 
     @cached_property
     def _acceptance(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from penstock.core.job import Job
 from penstock.core.names import check_job_id, new_job_id
 from penstock.store.connect import translated
 from penstock.store.engine import Engine
+from penstock.store.packing import terms_of
 
 # What the new job has in common with the old one. The rest was about that one: its unique key, its
 # expiry, the jobs that it waited for or joined.
@@ -76,11 +77,8 @@ async def send_fork(
         "source": job_id,
         "id": accepted.id,
         "spec": accepted.spec,
-        "lane": accepted.lane,
-        "recorded": "1" if accepted.record else "",
-        "max_attempts": accepted.max_attempts,
+        "terms": terms_of(accepted),
         "apart": compressed(accepted.payload, engine.config.compress_above_bytes),
-        "flow": accepted.flow,
     }
     (code,) = await engine.call("fork", once, copies)
     return str(code.decode())

@@ -14,26 +14,40 @@ if TYPE_CHECKING:
 
 #: Milliseconds until a job is ready: one for all jobs of a call, or one for each.
 Delay: TypeAlias = "int | Sequence[int]"
+# The lane, whether it is recorded, its attempts, a payload apart, options of flow control.
+_USUAL = ("normal", False, 3, b"", b"")
+
+
+def plain_entries(jobs: Sequence[AcceptedJob], delay_ms: Delay) -> list[Sequence[Any]] | None:
+    """Jobs as the script for the usual terms takes them; ``None`` when some are on others."""
+    delayed = delay_ms if isinstance(delay_ms, int) else any(delay_ms)
+    if delayed or any(job[2:] != _USUAL for job in jobs):
+        return None
+    return [job[:2] for job in jobs]
 
 
 def entries(
     jobs: Sequence[AcceptedJob], delay_ms: Delay, compress_above_bytes: int | None = None
 ) -> list[Sequence[Any]]:
-    """Accepted jobs as the scripts that accept them take each; payloads apart may be compressed."""
+    """Jobs as the scripts for any terms take each; payloads apart may be compressed."""
     delays = [delay_ms] * len(jobs) if isinstance(delay_ms, int) else delay_ms
     return [
         (
-            job_id,
-            spec,
-            lane,
-            delay,
-            "1" if record else "",
-            max_attempts,
-            _packed(payload, compress_above_bytes) if payload else b"",
-            flow,
+            job.id,
+            job.spec,
+            terms_of(job, delay),
+            _packed(job.payload, compress_above_bytes) if job.payload else b"",
         )
-        for (job_id, spec, lane, record, max_attempts, payload, flow), delay in zip(jobs, delays, strict=True)
+        for job, delay in zip(jobs, delays, strict=True)
     ]
+
+
+def terms_of(job: AcceptedJob, delay_ms: int = 0) -> bytes:
+    """What a script is told of a job beside its spec and payload: nothing if that is the usual."""
+    if not delay_ms and job[2:] == _USUAL:
+        return b""
+    terms = f"{job.lane} {delay_ms} {job.record:d} {job.max_attempts} "
+    return terms.encode() + job.flow
 
 
 def packed_outcomes(outcomes: Sequence[Outcome], compress_above_bytes: int) -> Sequence[Outcome]:

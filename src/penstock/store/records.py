@@ -95,7 +95,9 @@ async def _load_beside(engine: Engine, beginning: str, job: Job) -> Any:
 def _job(job_id: str, spec: JobSpec, fields: Mapping[str, bytes], queue_name: str) -> Job:
     job = _from_spec(job_id, spec, queue_name)
     job.status = JobStatus(fields["status"].decode()) if "status" in fields else JobStatus.FAILED
-    job.started_at = _seconds(fields.get("started_at"))
+    started_ms, _, holder = (_text(fields.get("started")) or "").partition(" ")
+    job.started_at = int(started_ms) / 1000 if started_ms else None
+    job.worker_id = holder.partition(":")[0] or None
     job.completed_at = _seconds(fields.get("completed_at"))
     job.attempts = int(fields.get("attempt", 0))
     job.crashes = int(fields.get("crashes", 0))
@@ -104,8 +106,6 @@ def _job(job_id: str, spec: JobSpec, fields: Mapping[str, bytes], queue_name: st
     job.current_step = _text(fields.get("current_step"))
     if job.status is JobStatus.SUSPENDED:
         job.suspended_for = _text(fields.get("reason"))
-    holder = _text(fields.get("worker"))
-    job.worker_id = holder.partition(":")[0] if holder else None
     job.result = decode(fields["result"]) if "result" in fields else None
     if "flow" in fields:
         read_flow(job, fields["flow"])

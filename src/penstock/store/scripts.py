@@ -79,6 +79,10 @@ def parse_header(name: str, source: str) -> ScriptHeader:
     return ScriptHeader(name, *(tuple(found[field]) for field in fields[:-1]))
 
 
+# What most callers of a call want may have a script of its own, which is shorter.
+_SHORT_WAYS = {"enqueue": ("enqueue_plain",)}
+
+
 @cache
 def load(name: str) -> Script:
     """The script ``name``, with the library parts it uses in front."""
@@ -107,6 +111,12 @@ def script_names() -> list[str]:
     return sorted(
         entry.name.removesuffix(".lua") for entry in folder.iterdir() if entry.name.endswith(".lua")
     )
+
+
+def scripts_by_call() -> dict[str, tuple[str, ...]]:
+    """The engine's calls, and the scripts that serve each: its own, and the short ways to the same."""
+    short = {name for names in _SHORT_WAYS.values() for name in names}
+    return {name: (name, *_SHORT_WAYS.get(name, ())) for name in script_names() if name not in short}
 
 
 def _read(path: str) -> tuple[ScriptHeader, str]:

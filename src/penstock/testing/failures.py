@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.core.errors import ConfigurationError, LeaseLostError
 from penstock.core.outcomes import Outcome
 from penstock.store.connect import Client, open_client
-from penstock.store.scripts import load, script_names
+from penstock.store.scripts import load, scripts_by_call
 
 if TYPE_CHECKING:
     from penstock.store.engine import Engine
@@ -151,7 +151,7 @@ def _take(wanted: Counter[str], names: Iterable[str]) -> str | None:
 
 
 def _checked(call: str) -> str:
-    known = script_names()
+    known = scripts_by_call()
     if call not in known:
         close = difflib.get_close_matches(call, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
@@ -162,6 +162,7 @@ def _checked(call: str) -> str:
 @cache
 def _names_by_sha() -> dict[str, str]:
     return {
-        hashlib.sha1(load(name).source.encode(), usedforsecurity=False).hexdigest(): name
-        for name in script_names()
+        hashlib.sha1(load(script).source.encode(), usedforsecurity=False).hexdigest(): call
+        for call, scripts in scripts_by_call().items()
+        for script in scripts
     }

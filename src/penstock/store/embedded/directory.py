@@ -18,6 +18,7 @@ DEFAULT_SETTINGS = {
     "appendonly": "yes",
     "appendfsync": "everysec",
     "save": "",
+    "auto-aof-rewrite-min-size": "256mb",
     "hash-max-listpack-value": "2048",
     "maxmemory-policy": "noeviction",
 }

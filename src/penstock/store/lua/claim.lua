@@ -8,7 +8,7 @@
 -- KEYS stream stream_high stream_low stream_suspects leases scheduled counts events credits bell home job claim
 -- ARGV now_ms group consumer request_id count lease_ms unrenewed suspect_seats beat_ms amnesty_ms
 --      keep_ms
--- USES clock tally bell state lanes departures record
+-- USES clock tally bell state room lanes departures record
 -- LATE leave finish endings quarantine lapse pulse kin admit
 -- RETURNS {wake_ms, scheduled_ms, id, lease, spec, attempt, crashes, steps, …}: the times until the next lapse
 --         and the next due job, -1 for none and when the batch is full; then six entries a job
@@ -20,9 +20,12 @@ local TOLD_A_CLAIM = 64
 redis.call('DEL', claim .. '-')
 local wanted = tonumber(count)
 local seats = tonumber(suspect_seats)
-local taken = {}
-local leased = {}
-local reply = { -1, -1 }
+local started = now .. ' ' .. consumer
+expected = wanted
+local taken = room()
+local leased = room()
+local reply = room()
+reply[1], reply[2] = -1, -1
 
 local function hand_over(id, state)
   local size = #reply
@@ -52,7 +55,7 @@ local function take(id, state)
   state.attempt = state.attempt + 1
   state.lease = (state.attempt + state.releases) .. ':' .. request_id
   redis.call('HSET', job .. id, 'status', 'processing', 'lease', state.lease, 'attempt', state.attempt,
-    'worker', consumer, 'started_at', now)
+    'started', started)
   if unrenewed == '1' then
     redis.call('HSET', job .. id, 'unrenewed', '1')
   elseif state.unrenewed then
@@ -63,7 +66,7 @@ local function take(id, state)
   leased[#leased + 1] = id
   taken[#taken + 1] = id
   if state.crashes >= SUSPECT_CRASHES then seats = seats - 1 end
-  record('started', id, state, 'worker', consumer)
+  if state.recorded then record('started', id, state, 'worker', consumer) end
   hand_over(id, state)
 end
 
@@ -91,8 +94,7 @@ local function take_over(lapsed)
 end
 
 local function take_message(lane, message_id, id)
-  local state, problem = read(id, FOR_FIRST_CLAIM)
-  if state and not state.is_new then state, problem = read(id) end
+  local state, problem = read_new(id, lane)
   if problem == 'corrupt' then
     late().quarantine(id, 'pending')
   elseif state and state.status == 'pending' and state.message_id == message_id then

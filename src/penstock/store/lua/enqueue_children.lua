@@ -2,16 +2,14 @@
 --
 -- KEYS stream stream_high stream_low stream_suspects scheduled counts events bell home job payload
 -- ARGV now_ms group keep_ms max_events parent lease
--- EACH id spec lane delay_ms record max_attempts apart flow
--- USES tally state accept
+-- EACH id spec terms apart
+-- USES state accept
 -- RETURNS one code a job, as enqueue does; 'lost' for all of them when the lease is no longer the parent's
 local codes = {}
 local maker = read(parent)
 local is_held = maker and maker.lease == lease and maker.status == 'processing'
 for at = FIRST, #ARGV, STRIDE do
-  codes[#codes + 1] = is_held and accept(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5],
-    ARGV[at + 6], ARGV[at + 7]) or 'lost'
+  codes[#codes + 1] = is_held and accept(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]) or 'lost'
 end
 write_accepted()
-write_tally()
 return codes

@@ -4,8 +4,8 @@
 -- KEYS stream stream_high stream_low stream_suspects leases scheduled counts index dlq events bell credits home
 --      job payload result steps cron cron_due
 -- ARGV now_ms group keep_ms max_events name digest seen last coming
--- EACH id spec lane delay_ms record max_attempts apart flow
--- USES tally accept
+-- EACH id spec terms apart
+-- USES accept
 -- RETURNS {outcome, next_ms, code, …}: 'fired', 'taken' (the slot is no longer `seen`), 'changed' (nor is the
 --         schedule) or 'backlog' (the events stream is full: the slot stays due); the time until the next slot
 --         of all schedules (-1: none); one code a job as enqueue gives them
@@ -17,8 +17,7 @@ local function fire()
   if tonumber(redis.call('ZSCORE', cron_due, name) or -1) ~= tonumber(seen) then return 'taken' end
   if tonumber(coming) <= tonumber(last) then return 'taken' end
   for at = FIRST, #ARGV, STRIDE do
-    local code = accept(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6],
-      ARGV[at + 7])
+    local code = accept(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
     if code == 'backlog' then return code end
     codes[#codes + 1] = code
   end
@@ -29,6 +28,5 @@ end
 
 local outcome = fire()
 write_accepted()
-write_tally()
 local first = redis.call('ZRANGE', cron_due, 0, 0, 'WITHSCORES')[2]
 return { outcome, first and math.max(tonumber(first) - now, 0) or -1, unpack(codes) }

@@ -3,7 +3,7 @@
 --
 -- KEYS stream stream_high stream_low stream_suspects leases scheduled counts index dlq events bell credits home
 --      job payload result steps
--- ARGV now_ms group keep_ms max_events source id spec lane recorded max_attempts apart flow
+-- ARGV now_ms group keep_ms max_events source id spec terms apart
 -- EACH kind field
 -- USES clock tally bell state trait record accept
 -- RETURNS one code: 'ok', 'kept' (the id was there before), 'backlog', 'gone' (there is no such source)
@@ -31,7 +31,7 @@ local function copy_inputs()
 end
 
 if redis.call('EXISTS', job .. source) == 0 then return { 'gone' } end
-local code = accept(id, spec, lane, 0, recorded, max_attempts, apart, flow)
+local code = accept(id, spec, terms, apart)
 if code == 'ok' then
   read(id)
   for at = FIRST, #ARGV, STRIDE do copy(ARGV[at], ARGV[at + 1]) end
@@ -40,5 +40,4 @@ if code == 'ok' then
   copy_inputs()
 end
 write_accepted()
-write_tally()
 return { code }

@@ -6,11 +6,12 @@
 --      job payload result steps
 -- ARGV now_ms group keep_ms
 -- EACH id lease outcome body delay_ms detail
--- USES clock tally bell state leave record finish
+-- USES clock tally bell state room leave record finish
 -- LATE outcomes
 -- RETURNS one code a job: 'ok', 'already', 'lost', 'gone', 'corrupt', 'unknown'
 redis.call('DEL', scratch)
-local codes = {}
+expected = (#ARGV - FIRST + 1) / STRIDE
+local codes = room()
 
 -- What history is told, and keys that are to go by themselves, need some more than a completion.
 local function read_on(id, state)
@@ -21,7 +22,7 @@ local function read_on(id, state)
 end
 
 local function settle_complete(id, lease, body)
-  local state, problem = read(id, FOR_COMPLETION)
+  local state, problem = read_running(id)
   if state and (state.recorded or keep_ms ~= '') then state, problem = read_on(id, state) end
   if problem == 'corrupt' then late().quarantine(id, 'processing') end
   if problem then return problem end

@@ -1,13 +1,12 @@
--- Accepts one job: none → pending, scheduled (a delay) or waiting (parents, or its key's turn).
+-- Accepts one job on any terms: none → pending, scheduled (a delay) or waiting (parents, or its key's turn).
 -- A job id that is already kept is left as it is, so a repeated call makes no double.
 --
 -- KEYS scheduled events job payload
 -- ARGV max_events
--- USES clock tally bell lanes
+-- USES clock tally bell lanes plain
 -- LATE options
 local head = nil
 local backlog = nil
-local ready_at_once = 0
 
 local function events_are_full()
   if backlog == nil then backlog = redis.call('XLEN', events) >= tonumber(max_events) end
@@ -21,16 +20,14 @@ end
 
 -- A delayed job that became the first due also wakes a worker, which then knows when to look again.
 local function write_accepted()
-  if ready_at_once > 0 then
-    tally.pending = (tally.pending or 0) + ready_at_once
-    wakes = wakes + ready_at_once
-  end
+  write_plain()
   if head and head ~= redis.call('ZRANGE', scheduled, 0, 0)[1] then wake_later() end
   if was_late then
     late().write_finished()
     late().write_departures()
   end
   write_wakes()
+  write_tally()
 end
 
 local function write_hash(id, spec, lane, status, message_id, max_attempts, apart, traits, flow)
@@ -45,7 +42,7 @@ local function write_hash(id, spec, lane, status, message_id, max_attempts, apar
   redis.call('HSET', job .. id, unpack(fields))
 end
 
-local function accept_plain(id, spec, lane, delay_ms, recorded, max_attempts, apart)
+local function accept_without_options(id, spec, lane, delay_ms, recorded, max_attempts, apart)
   local traits = (recorded == '1' and 'r' or '') .. (apart ~= '' and 'a' or '')
   if delay_ms > 0 then
     wait_for_time(id, now + delay_ms)
@@ -63,23 +60,12 @@ local function accept_plain(id, spec, lane, delay_ms, recorded, max_attempts, ap
   return 'ok'
 end
 
--- The plainest of jobs, whose fields are given one by one: a table of them would cost as much as the command.
-local function accept_at_once(key, id, spec)
-  local message_id = redis.call('XADD', stream, '*', 'id', id)
-  redis.call('HSET', key, 'status', 'pending', 'message_id', message_id, 'spec', spec)
-  ready_at_once = ready_at_once + 1
-  return 'ok'
-end
-
-local function accept(id, spec, lane, delay_ms, recorded, max_attempts, apart, flow)
-  local key = job .. id
-  if redis.call('EXISTS', key) == 1 then return 'kept' end
-  if recorded == '1' then
-    if events_are_full() then return 'backlog' end
-  elseif flow == '' and delay_ms == '0' and apart == '' and lane == 'normal' and max_attempts == '3' then
-    return accept_at_once(key, id, spec)
-  end
-  local delay = tonumber(delay_ms)
-  if flow == '' then return accept_plain(id, spec, lane, delay, recorded, max_attempts, apart) end
-  return late().accept_with_options(id, spec, lane, delay, recorded, max_attempts, apart, flow)
+local function accept(id, spec, terms, apart)
+  if terms == '' then return accept_plain(id, spec) end
+  if redis.call('EXISTS', job .. id) == 1 then return 'kept' end
+  local lane, delay_ms, recorded, max_attempts, flow = terms:match('^(%a+) (%d+) (%d) (%d+) (.*)$')
+  if recorded == '1' and events_are_full() then return 'backlog' end
+  delay_ms = tonumber(delay_ms)
+  if flow == '' then return accept_without_options(id, spec, lane, delay_ms, recorded, max_attempts, apart) end
+  return late().accept_with_options(id, spec, lane, delay_ms, recorded, max_attempts, apart, flow)
 end

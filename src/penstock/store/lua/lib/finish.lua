@@ -5,20 +5,20 @@
 --
 -- KEYS index payload result steps home
 -- ARGV keep_ms
--- USES clock tally state leave record
+-- USES clock tally state room leave record
 -- LATE letgo flow
 local INLINE_LIMIT_BYTES = 16384
 local FLOW_KEYS = { 'inputs:', 'signals:', 'live:' }
-local finished = { completed = {}, failed = {}, cancelled = {} }
+local finished = {}
 
 local function write_finished()
   for status, indexed in pairs(finished) do
-    if #indexed > 0 then redis.call('ZADD', index .. status, unpack(indexed)) end
+    redis.call('ZADD', index .. status, unpack(indexed))
   end
 end
 
 local function expire(id, state, has_result)
-  if state.recorded or keep_ms == '' then return end
+  if state.recorded then return end
   redis.call('PEXPIRE', job .. id, keep_ms)
   if state.apart then redis.call('PEXPIRE', payload .. id, keep_ms) end
   if has_result then redis.call('PEXPIRE', result .. id, keep_ms) end
@@ -43,10 +43,15 @@ local function finish(id, state, status, event_id, has_result, ...)
     redis.call('HSET', job .. id, 'status', status, 'completed_at', now, ...)
   end
   local indexed = finished[status]
-  indexed[#indexed + 1] = now + retention_shift(id, state, status)
-  indexed[#indexed + 1] = id
+  if not indexed then
+    indexed = room()
+    finished[status] = indexed
+  end
+  local size = #indexed
+  indexed[size + 1] = state.traits and now + retention_shift(id, state, status) or now
+  indexed[size + 2] = id
   move(state.status, status)
-  expire(id, state, has_result)
+  if keep_ms ~= '' then expire(id, state, has_result) end
 end
 
 local function complete(id, state, body)

@@ -2,12 +2,13 @@
 -- Departures are gathered and written once a script.
 --
 -- KEYS leases scheduled home bell
--- USES departures bell
+-- USES room departures bell
 -- LATE parked
-local unleased = {}
+local unleased = nil
 local unscheduled = {}
 
 local function unlease(id)
+  unleased = unleased or room()
   unleased[#unleased + 1] = id
 end
 
@@ -24,8 +25,8 @@ end
 
 local function write_departures()
   write_messages()
-  if #unleased > 0 then redis.call('ZREM', leases, unpack(unleased)) end
+  if unleased then redis.call('ZREM', leases, unpack(unleased)) end
   if #unscheduled > 0 then redis.call('ZREM', scheduled, unpack(unscheduled)) end
-  unleased, unscheduled = {}, {}
+  unleased, unscheduled = nil, {}
   write_wakes()
 end

@@ -10,10 +10,8 @@ local STATUSES = {
   retrying = true, scheduled = true, suspended = true, waiting = true,
 }
 
--- Each field asked for costs time, so hot paths ask for the first few; the rest reads as its default.
 local FIELDS = { 'status', 'lease', 'message_id', 'lane', 'traits', 'spec', 'attempt',
   'steps', 'crashes', 'releases', 'unrenewed', 'max_attempts', 'cancel', 'idle_releases' }
-local FOR_COMPLETION, FOR_FIRST_CLAIM = 5, 7
 
 -- What few jobs have is told by letters, so that one field answers for all of it: a payload apart, c children,
 -- k key, l live feed, p parents, q put back, r recorded, s signals, t retention of its own, u unique key, x expiry.
@@ -28,8 +26,17 @@ local UNBOUND = { r = true, a = true, ra = true }
 -- A state is therefore good until the next `read`.
 local state = {}
 
-local function read(id, asked)
-  local raw = redis.pcall('HMGET', job .. id, unpack(FIELDS, 1, asked or #FIELDS))
+local function note_traits(traits)
+  if traits then
+    state.traits, state.recorded, state.apart = traits, has(traits, 'r'), has(traits, 'a')
+    state.is_unbound = UNBOUND[traits]
+  else
+    state.traits, state.recorded, state.apart, state.is_unbound = nil, false, false, true
+  end
+end
+
+local function read(id)
+  local raw = redis.pcall('HMGET', job .. id, unpack(FIELDS))
   if raw.err then return nil, 'corrupt' end
   local status, spec = raw[1], raw[6]
   if not spec and not status then
@@ -40,16 +47,35 @@ local function read(id, asked)
   local max_attempts, steps, idle_releases = tonumber(raw[12] or 3), tonumber(raw[8] or 0), tonumber(raw[14] or 0)
   local ended = status == 'completed' or status == 'failed' or status == 'cancelled'
   -- What has ended is never set aside: only its status still matters.
-  local has_spec = spec or asked == FOR_COMPLETION
-  local sound = ended or (has_spec and STATUSES[status] and attempt and crashes and releases and max_attempts
+  local sound = ended or (spec and STATUSES[status] and attempt and crashes and releases and max_attempts
     and steps and idle_releases)
   if not sound then return nil, 'corrupt' end
   state.status, state.lease, state.message_id, state.lane = status, raw[2], raw[3], raw[4] or 'normal'
-  state.traits, state.steps, state.attempt = raw[5], steps, attempt
-  state.recorded, state.apart = has(raw[5], 'r'), has(raw[5], 'a')
+  state.steps, state.attempt = steps, attempt
+  note_traits(raw[5])
   state.spec, state.crashes, state.releases, state.unrenewed = spec, crashes, releases, raw[11] == '1'
   state.max_attempts, state.cancel, state.idle_releases = max_attempts, raw[13] == '1', idle_releases
-  state.is_unbound = not raw[5] or UNBOUND[raw[5]]
-  state.ended, state.is_new = ended, not raw[7]
+  state.ended = ended
+  return state
+end
+
+-- Each field asked for costs time, and these two are asked for every job: what a claim needs of one that waits on
+-- a lane and never ran, and what its completion needs. A claim reads any other job whole.
+local function read_new(id, lane)
+  local raw = redis.pcall('HMGET', job .. id, 'status', 'message_id', 'spec', 'traits', 'attempt')
+  if raw[1] ~= 'pending' or not raw[3] or raw[5] then return read(id) end
+  state.status, state.message_id, state.lane, state.spec, state.ended = 'pending', raw[2], lane, raw[3], false
+  state.steps, state.attempt, state.crashes, state.releases, state.unrenewed = 0, 0, 0, 0, false
+  note_traits(raw[4])
+  return state
+end
+
+local function read_running(id)
+  local raw = redis.pcall('HMGET', job .. id, 'status', 'lease', 'message_id', 'lane', 'traits')
+  local status = raw[1]
+  if not STATUSES[status] then return read(id) end
+  state.status, state.lease, state.message_id, state.lane = status, raw[2], raw[3], raw[4] or 'normal'
+  state.ended = status == 'completed' or status == 'failed' or status == 'cancelled'
+  note_traits(raw[5])
   return state
 end
