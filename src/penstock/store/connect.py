@@ -6,7 +6,7 @@ import re
 from typing import Any, Literal, TypeAlias
 
 import redis
-from redis.asyncio import ConnectionPool, Redis, RedisCluster
+from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 
@@ -19,7 +19,7 @@ from penstock.core.errors import (
     means_wait,
 )
 from penstock.store import sentinel
-from penstock.store.connections import OWN_CONNECTIONS
+from penstock.store.connections import OWN_CONNECTIONS, OwnPool
 
 Client: TypeAlias = "Redis | RedisCluster"
 
@@ -74,7 +74,7 @@ def open_client(url: str, *, cluster: bool = False) -> Client:
     try:
         if cluster:
             return RedisCluster.from_url(url, **options, retry=AsyncRetry(NoBackoff(), 0))
-        client = Redis.from_url(url, **options, retry=AsyncRetry(NoBackoff(), 0))
+        client = Redis.from_pool(OwnPool.from_url(url, **options, retry=AsyncRetry(NoBackoff(), 0)))
     except ValueError as error:
         raise ConfigurationError(f"{hide_password(url)!r} is not a Redis URL: {error}") from None
     pool: Any = client.connection_pool
@@ -161,7 +161,7 @@ def _twin(client: Redis, own: type) -> Redis:
     if sentinel.follows_master(client):
         return sentinel.twin_of(client, copied)
     most = client.connection_pool.max_connections
-    return Redis.from_pool(ConnectionPool(connection_class=own, max_connections=most, **copied))
+    return Redis.from_pool(OwnPool(connection_class=own, max_connections=most, **copied))
 
 
 def longest_wait_seconds(client: Client) -> float:

@@ -36,6 +36,32 @@ class DirectScript:
             await self._client.script_load(self._source)
             return await self._send("EVALSHA", self.sha, len(keys), *keys, *arguments)
 
+    @property
+    def may_follow(self) -> bool:
+        """Whether the script can be sent behind another command on one connection."""
+        return self._pool is not None
+
+    async def behind(self, blocking: Sequence[Any], keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        """Send ``blocking`` and the script at once, and return the script's reply.
+
+        A server holds back what comes behind a blocking command until it has answered that, and drops it
+        if the connection is closed before.
+        """
+        script = ("EVALSHA", self.sha, len(keys), *keys, *arguments)
+        connection = await cast("Any", self._pool).get_connection()
+        try:
+            await connection.send_packed_command(connection.pack_commands([blocking, script]))
+            await connection.read_response()
+            return await connection.read_response()
+        except NoScriptError:
+            return await self(keys, arguments)
+        except BaseException:
+            # The second reply may be left: nobody else is to read it as the answer to something else.
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await cast("Any", self._pool).release(connection)
+
     async def _send(self, *command: Any) -> Any:
         if self._pool is None:
             return await self._client.execute_command(*command)

@@ -137,27 +137,28 @@ class Engine(FlowCalls):
 
         ``unrenewed_ms`` is the length of a lease that no heartbeat will renew.
         """
-        reply = await self._call(
-            "claim",
-            {
-                "group": self.config.consumer_group,
-                "consumer": consumer,
-                "request_id": request_id,
-                "count": min(count, BATCH),
-                "lease_ms": self.timings.lease_ms if unrenewed_ms is None else unrenewed_ms,
-                "unrenewed": "" if unrenewed_ms is None else "1",
-                "suspect_seats": suspect_seats,
-                "beat_ms": self.timings.beat_ms,
-                "amnesty_ms": self.timings.lease_ms,
-                "keep_ms": self.keep_ms,
-            },
-        )
-        jobs = [
-            Claimed(reply[at].decode(), reply[at + 1].decode(), *reply[at + 2 : at + 6])
-            for at in range(2, len(reply), 6)
-        ]
-        lapse, due = reply[0], reply[1]
-        return Claim(jobs, None if lapse < 0 else lapse, None if due < 0 else due)
+        once = self._claim_of(consumer, request_id, count, unrenewed_ms, suspect_seats)
+        return _read_claim(await self._call("claim", once))
+
+    async def claim_at_bell(
+        self, consumer: str, request_id: str, timeout_seconds: float, *, suspect_seats: int = 1
+    ) -> Claim:
+        """Sleep until work may be there, at most ``timeout_seconds``, then take one job.
+
+        The claim is sent behind the wait, so it is made on the server as soon as the bell rings: a job that
+        comes is on its way to the worker at once. One alone, because a worker that dies while it waits
+        without its connection being closed takes what it claims with it, until the lease ends.
+        """
+        once = self._claim_of(consumer, request_id, 1, None, suspect_seats)
+        known = self._registered.get("claim") or self._register("claim")
+        send, script, keys = known
+        if not send.may_follow or self._time(script)["now_ms"] != "":
+            # A clock of ours says what time it is when the claim is made, not when the wait began.
+            await self.wait_for_bell(timeout_seconds)
+            return _read_claim(await self._call("claim", once))
+        bell = ("BLPOP", self.keys.bell, self._bell_seconds(timeout_seconds))
+        with translated(self.where):
+            return _read_claim(await send.behind(bell, keys, script.arguments(once | self._time(script))))
 
     async def settle(
         self, outcomes: Sequence[Outcome], *, leave_to_janitor: bool = False
@@ -225,7 +226,7 @@ class Engine(FlowCalls):
 
     async def wait_for_bell(self, timeout_seconds: float) -> bool:
         """Sleep until work may be there, at most ``timeout_seconds``; ``True`` if the bell rang."""
-        wait = max(min(timeout_seconds, self._bell_limit), 0.01)
+        wait = self._bell_seconds(timeout_seconds)
         with translated(self.where):
             return await cast("Any", self.client.blpop([self.keys.bell], wait)) is not None
 
@@ -241,6 +242,25 @@ class Engine(FlowCalls):
         arguments = script.arguments(once | self._time(script), each)
         with translated(self.where):
             return await send(keys, arguments)
+
+    def _bell_seconds(self, timeout_seconds: float) -> float:
+        return max(min(timeout_seconds, self._bell_limit), 0.01)
+
+    def _claim_of(
+        self, consumer: str, request_id: str, count: int, unrenewed_ms: int | None, suspect_seats: int
+    ) -> dict[str, Any]:
+        return {
+            "group": self.config.consumer_group,
+            "consumer": consumer,
+            "request_id": request_id,
+            "count": min(count, BATCH),
+            "lease_ms": self.timings.lease_ms if unrenewed_ms is None else unrenewed_ms,
+            "unrenewed": "" if unrenewed_ms is None else "1",
+            "suspect_seats": suspect_seats,
+            "beat_ms": self.timings.beat_ms,
+            "amnesty_ms": self.timings.lease_ms,
+            "keep_ms": self.keep_ms,
+        }
 
     def _acceptance_of(
         self, jobs: Sequence[AcceptedJob], delay_ms: Delay
@@ -270,6 +290,15 @@ class Engine(FlowCalls):
             return {}
         now = self.clock.script_time_ms()
         return {"now_ms": "" if now is None else now}
+
+
+def _read_claim(reply: list[Any]) -> Claim:
+    jobs = [
+        Claimed(reply[at].decode(), reply[at + 1].decode(), *reply[at + 2 : at + 6])
+        for at in range(2, len(reply), 6)
+    ]
+    lapse, due = reply[0], reply[1]
+    return Claim(jobs, None if lapse < 0 else lapse, None if due < 0 else due)
 
 
 def renewal(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from penstock.core.errors import PenstockError, QueueUnavailableError
 from penstock.core.names import new_nonce
@@ -37,14 +39,13 @@ class Fetcher:
         self._begin = begin
         self._expect_due = expect_due
         self._stopping = False
-        self._idle: asyncio.Task[bool] | None = None
+        self._idle: asyncio.Task[Claim] | None = None
 
     async def run(self) -> None:
         """Claim until told to stop. A claim in flight is finished, so that no reply is thrown away."""
+        claim: Claim | None = None
         while not self._stopping:
-            claim = await self._fill()
-            if claim is not None and not self._stopping:
-                await self._wait_for_work(claim)
+            claim = await (self._fill() if claim is None else self._fill_at_bell(claim))
 
     async def run_until_idle(self) -> None:
         """Claim until nothing is ready and nothing runs; jobs that wait for a time are left."""
@@ -75,18 +76,20 @@ class Fetcher:
         if free <= 0:
             await self._holdings.changed.wait()
             return None
-        claim = await self._claim(min(free, BATCH))
-        if claim is None:
-            return None
+        asked = min(free, BATCH)
+        claim = await self._claim(asked, new_nonce())
+        return None if claim is None else self._take(claim, asked)
+
+    def _take(self, claim: Claim, asked: int) -> Claim | None:
+        """Begin what was claimed; the claim if there was less than asked for."""
         if claim.jobs:
             self._begin(claim.jobs)
         if claim.due_in_ms is not None:
             self._expect_due(claim.due_in_ms)
-        return None if len(claim.jobs) >= min(free, BATCH) else claim
+        return None if len(claim.jobs) >= asked else claim
 
-    async def _claim(self, count: int) -> Claim | None:
+    async def _claim(self, count: int, request_id: str) -> Claim | None:
         """Claim under one request id until it is answered: a repeat returns the same batch."""
-        request_id = new_nonce()
         pause = FIRST_PAUSE_SECONDS
         seats = 0 if self._holdings.suspects else 1
         while True:
@@ -109,24 +112,51 @@ class Fetcher:
             logger.warning("claim: %s; what it took is first in line again when its lease ends", error)
             return None
 
-    async def _wait_for_work(self, claim: Claim) -> None:
+    async def _fill_at_bell(self, last: Claim) -> Claim | None:
+        """As `_fill`, when a claim has just found no more: sleep until there may be."""
+        request_id = new_nonce()
+        claim = await self._claim_at_bell(last, request_id)
+        if claim is None:
+            # Whether the claim was made is not known: asked for again, it is the same one.
+            again = self._ask_once_more if self._stopping else partial(self._claim, 1)
+            claim = await again(request_id)
+        if claim is None:
+            return None
+        left = self._take(claim, 1)
+        # Its handler begins before the next claim is made ready.
+        await asyncio.sleep(0)
+        return left
+
+    async def _claim_at_bell(self, last: Claim, request_id: str) -> Claim | None:
+        """The claim made when the bell rang; ``None`` if the wait broke off."""
         block = self._engine.config.worker_block_ms
-        wait_ms = block if claim.lapse_in_ms is None else min(block, claim.lapse_in_ms)
+        wait_ms = block if last.lapse_in_ms is None else min(block, last.lapse_in_ms)
         had_suspects = self._holdings.suspects > 0
-        self._idle = asyncio.create_task(self._engine.wait_for_bell(max(wait_ms / 1000, LEAST_WAIT_SECONDS)))
-        watch = asyncio.create_task(self._suspect_seat_freed()) if had_suspects else None
+        self._idle = asyncio.create_task(
+            self._engine.claim_at_bell(
+                self._consumer,
+                request_id,
+                max(wait_ms / 1000, LEAST_WAIT_SECONDS),
+                suspect_seats=0 if had_suspects else 1,
+            )
+        )
+        waits: list[asyncio.Task[Any]] = [self._idle]
+        if had_suspects:
+            waits.append(asyncio.create_task(self._suspect_seat_freed()))
         try:
-            await asyncio.wait([self._idle, *([watch] if watch else [])], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             if self._idle.done() and not self._idle.cancelled():
-                self._idle.result()
+                return self._idle.result()
         except PenstockError as error:
             logger.warning("bell: %s; trying again", error)
             await asyncio.sleep(FIRST_PAUSE_SECONDS)
         finally:
-            for task in (self._idle, watch):
-                if task is not None:
-                    task.cancel()
+            for task in waits:
+                task.cancel()
             self._idle = None
+        # Until its connection is closed, the claim could still be made after it was asked for again.
+        await asyncio.wait(waits)
+        return None
 
     async def _suspect_seat_freed(self) -> None:
         while self._holdings.suspects:

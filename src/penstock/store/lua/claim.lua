@@ -12,8 +12,6 @@
 -- LATE leave finish endings quarantine lapse pulse kin admit
 -- RETURNS {wake_ms, scheduled_ms, id, lease, spec, attempt, crashes, steps, …}: the times until the next lapse
 --         and the next due job, -1 for none and when the batch is full; then six entries a job
-local WEIGHTS = { { 'high', 6 }, { 'normal', 3 }, { 'low', 1 } }
-local ROUND = 10
 local CLAIM_KEPT_MS = 60000
 local TOLD_A_CLAIM = 64
 
@@ -134,6 +132,8 @@ end
 
 -- More than jobs of the normal lane without a key: keyed jobs, suspects, other lanes, endings to tell.
 local function drain_all()
+  local WEIGHTS = { { 'high', 6 }, { 'normal', 3 }, { 'low', 1 } }
+  local ROUND = 10
   -- Of a lane's share, half goes to jobs without a key and half to keys in turn; what one leaves the other gets.
   -- Slots that free up one by one go to the two sides by turns.
   local function read_lane(lane, most)
