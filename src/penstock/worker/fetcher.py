@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from penstock.core.errors import PenstockError, QueueUnavailableError
@@ -39,13 +39,19 @@ class Fetcher:
         self._begin = begin
         self._expect_due = expect_due
         self._stopping = False
-        self._idle: asyncio.Task[Claim] | None = None
+        self._idle: asyncio.Task[Any] | None = None
 
     async def run(self) -> None:
         """Claim until told to stop. A claim in flight is finished, so that no reply is thrown away."""
         claim: Claim | None = None
         while not self._stopping:
-            claim = await (self._fill() if claim is None else self._fill_at_bell(claim))
+            if claim is None:
+                claim = await self._fill()
+            elif self._holdings.running:
+                await self._wait_for_work(claim)
+                claim = None
+            else:
+                claim = await self._fill_at_bell(claim)
 
     async def run_until_idle(self) -> None:
         """Claim until nothing is ready and nothing runs; jobs that wait for a time are left."""
@@ -92,17 +98,17 @@ class Fetcher:
         """Claim under one request id until it is answered: a repeat returns the same batch."""
         pause = FIRST_PAUSE_SECONDS
         seats = 0 if self._holdings.suspects else 1
-        while True:
+        while not self._stopping:
             try:
                 return await self._engine.claim(self._consumer, request_id, count, suspect_seats=seats)
             except QueueUnavailableError as error:
                 logger.warning("claim: %s; trying again", error)
             except PenstockError:
                 logger.exception("claim: the server refused it; trying again")
-            if self._stopping:
-                return await self._ask_once_more(request_id)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            if not self._stopping:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+        return await self._ask_once_more(request_id)
 
     async def _ask_once_more(self, request_id: str) -> Claim | None:
         """What the unanswered request took, so that it can be given back; a claim of none takes none."""
@@ -113,50 +119,64 @@ class Fetcher:
             return None
 
     async def _fill_at_bell(self, last: Claim) -> Claim | None:
-        """As `_fill`, when a claim has just found no more: sleep until there may be."""
-        request_id = new_nonce()
+        """As `_fill`, when nothing runs here: the claim waits on the server, and is made when the bell rings.
+
+        While a handler runs it could hold up the event loop, and what the server has given would wait for it.
+        """
+        request_id, began = new_nonce(), time.monotonic()
         claim = await self._claim_at_bell(last, request_id)
-        if claim is None:
-            # Whether the claim was made is not known: asked for again, it is the same one.
-            again = self._ask_once_more if self._stopping else partial(self._claim, 1)
-            claim = await again(request_id)
+        waited_ms = (time.monotonic() - began) * 1000
+        if claim is None or waited_ms > self._engine.timings.lease_ms / 2:
+            # Whether the claim was made, or its lease still runs, is not known: asked for again under the
+            # same id, it is what there is left of the same one.
+            claim = await self._claim(1, request_id)
         if claim is None:
             return None
         left = self._take(claim, 1)
-        # Its handler begins before the next claim is made ready.
+        # The handler begins before the next call is made ready.
         await asyncio.sleep(0)
         return left
 
     async def _claim_at_bell(self, last: Claim, request_id: str) -> Claim | None:
         """The claim made when the bell rang; ``None`` if the wait broke off."""
-        block = self._engine.config.worker_block_ms
-        wait_ms = block if last.lapse_in_ms is None else min(block, last.lapse_in_ms)
-        had_suspects = self._holdings.suspects > 0
-        self._idle = asyncio.create_task(
-            self._engine.claim_at_bell(
-                self._consumer,
-                request_id,
-                max(wait_ms / 1000, LEAST_WAIT_SECONDS),
-                suspect_seats=0 if had_suspects else 1,
-            )
-        )
-        waits: list[asyncio.Task[Any]] = [self._idle]
-        if had_suspects:
-            waits.append(asyncio.create_task(self._suspect_seat_freed()))
+        wait_seconds = self._longest_wait_seconds(last)
+        self._idle = asyncio.create_task(self._engine.claim_at_bell(self._consumer, request_id, wait_seconds))
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            # Also done when it was cancelled: its connection is closed then.
+            await asyncio.wait([self._idle])
+            return None if self._idle.cancelled() else self._idle.result()
+        except PenstockError as error:
+            logger.warning("bell: %s; trying again", error)
+            await asyncio.sleep(FIRST_PAUSE_SECONDS)
+            return None
+        finally:
+            self._idle.cancel()
+            self._idle = None
+
+    async def _wait_for_work(self, claim: Claim) -> None:
+        # What was claimed begins before the wait is made ready.
+        await asyncio.sleep(0)
+        had_suspects = self._holdings.suspects > 0
+        self._idle = asyncio.create_task(self._engine.wait_for_bell(self._longest_wait_seconds(claim)))
+        watch = asyncio.create_task(self._suspect_seat_freed()) if had_suspects else None
+        try:
+            await asyncio.wait([self._idle, *([watch] if watch else [])], return_when=asyncio.FIRST_COMPLETED)
             if self._idle.done() and not self._idle.cancelled():
-                return self._idle.result()
+                self._idle.result()
         except PenstockError as error:
             logger.warning("bell: %s; trying again", error)
             await asyncio.sleep(FIRST_PAUSE_SECONDS)
         finally:
-            for task in waits:
-                task.cancel()
+            for task in (self._idle, watch):
+                if task is not None:
+                    task.cancel()
             self._idle = None
-        # Until its connection is closed, the claim could still be made after it was asked for again.
-        await asyncio.wait(waits)
-        return None
+
+    def _longest_wait_seconds(self, claim: Claim) -> float:
+        """Until the next lease lapses, as far as the last claim saw one."""
+        block = self._engine.config.worker_block_ms
+        wait_ms = block if claim.lapse_in_ms is None else min(block, claim.lapse_in_ms)
+        return max(wait_ms / 1000, LEAST_WAIT_SECONDS)
 
     async def _suspect_seat_freed(self) -> None:
         while self._holdings.suspects:
