@@ -6,7 +6,7 @@ from typing import Any, cast
 from penstock.core.acceptance import AcceptedJob, accept
 from penstock.core.job import Job
 from penstock.core.outcomes import Claim, Claimed
-from penstock.store.engine import BATCH
+from penstock.store.script_calls import BATCH
 from tests.torture.actors import DEQUEUED_MS, LARGE, TIMINGS, WORKERS, SimulatedWorker
 from tests.torture.looking import Looking
 from tests.torture.model import Queue

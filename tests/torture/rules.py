@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
 from penstock.core.outcomes import Outcome, OutcomeKind
-from penstock.store.engine import BATCH
+from penstock.store.script_calls import BATCH
 from penstock.worker.janitor import SILENT_WORKER_MS, Janitor
 from tests.torture import model_upkeep
 from tests.torture.actors import DAY_MS, HISTORY, JOB_IDS, TIMINGS

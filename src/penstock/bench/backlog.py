@@ -19,7 +19,7 @@ from penstock.bench.systems import System
 from penstock.core.config import QueueConfig
 from penstock.core.names import new_nonce
 from penstock.core.outcomes import Outcome
-from penstock.store.engine import BATCH
+from penstock.store.script_calls import BATCH
 
 SHORT = 1000
 FILL_SECONDS = 180.0

@@ -9,9 +9,10 @@ from typing import Any
 from penstock.core.outcomes import Beat
 from penstock.core.timings import LeaseTimings
 from penstock.store.connect import translated
-from penstock.store.engine import BATCH, Engine, read_beat, renewal
+from penstock.store.engine import Engine, read_beat, renewal
 from penstock.store.keys import QueueKeys
 from penstock.store.portable import open_portable, portable_connection
+from penstock.store.script_calls import BATCH
 from penstock.store.scripts import load
 
 

@@ -7,8 +7,9 @@ from typing import Any, cast
 
 from penstock.core.errors import MissingParentError
 from penstock.store.connect import translated
-from penstock.store.engine import BATCH, Engine
+from penstock.store.engine import Engine
 from penstock.store.reach import Reach
+from penstock.store.script_calls import BATCH
 
 
 def parents_abroad(parents: Sequence[str]) -> list[tuple[str, str]]:

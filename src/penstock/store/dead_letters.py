@@ -13,9 +13,10 @@ from penstock.core.errors import DeadLetterError, InvalidJobError, JobNotFoundEr
 from penstock.core.job import JobStatus
 from penstock.core.names import check_job_id
 from penstock.store.connect import translated
-from penstock.store.engine import BATCH, Engine
+from penstock.store.engine import Engine
 from penstock.store.letters import DeadLetter, Swept, order_of, read_letter
 from penstock.store.records import load_job
+from penstock.store.script_calls import BATCH
 
 if TYPE_CHECKING:
     from penstock.store.streams import RedisStreamsQueue

@@ -17,7 +17,8 @@ from redis.exceptions import AskError, MovedError, NoScriptError, RedisError, Re
 from penstock.core.acceptance import AcceptedJob
 from penstock.core.errors import DurabilityError, NotYetDurableError, QueueUnavailableError
 from penstock.store.connect import longest_wait_seconds, translated
-from penstock.store.engine import BATCH, Engine
+from penstock.store.engine import Engine
+from penstock.store.script_calls import BATCH
 
 LONGEST_FSYNC_MS = 5000
 _PROBE = ("WAITAOF", 1, 0, 1)

@@ -7,42 +7,27 @@ a job, in the order asked.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from redis.asyncio import RedisCluster
-from redis.exceptions import NoScriptError
-
-from penstock.core.clock import Clock, ServerClock
+from penstock.core.clock import Clock
 from penstock.core.compression import expanded
 from penstock.core.outcomes import Beat, Claim, Claimed, Outcome, Promotion, SettleCode
 from penstock.core.timings import LeaseTimings
-from penstock.store.connect import Client, describe, longest_wait_seconds, translated
-from penstock.store.direct import DirectScript
-from penstock.store.flow_calls import FlowCalls, texts
+from penstock.store.accept_calls import AcceptCalls
+from penstock.store.connect import Client, longest_wait_seconds, translated
+from penstock.store.flow_calls import FlowCalls
 from penstock.store.keys import QueueKeys
-from penstock.store.packing import Delay, entries, packed_outcomes, packed_steps, plain_entries
-from penstock.store.scripts import Script, load
+from penstock.store.packing import packed_outcomes, packed_steps
+from penstock.store.script_calls import BATCH, texts
 
 if TYPE_CHECKING:
     # The heartbeat process imports this module and should start quickly.
-    from penstock.core.acceptance import AcceptedJob
     from penstock.core.config import QueueConfig
 
-BATCH = 64
-BATCHES_TOGETHER = 4
 MOST_STEPS = 1000
-BACKSTOP_MS = 86_400_000
 
 
-class ScriptCall(NamedTuple):
-    """One call of a script as it is sent, and the source to load where the server lacks it."""
-
-    source: str
-    command: list[Any]
-
-
-class Engine(FlowCalls):
+class Engine(AcceptCalls, FlowCalls):
     """The transitions of one partition of one queue."""
 
     def __init__(
@@ -54,75 +39,9 @@ class Engine(FlowCalls):
         clock: Clock | None = None,
     ) -> None:
         """Bind the calls to a client, a queue's keys and its settings."""
-        self.client = client
-        self.keys = keys
-        self.config = config
+        super().__init__(client, keys, config, clock)
         self.timings = timings
-        self.clock = clock or ServerClock()
-        self.where = describe(client)
-        self._registered: dict[str, tuple[Any, Script, list[str]]] = {}
         self._bell_limit = longest_wait_seconds(client)
-
-    @property
-    def keep_ms(self) -> int:
-        """TTL of a finished job's keys: a day more than the retention, as the backstop behind the janitor."""
-        return max(self.config.ttl_ms, self.config.dead_letter_ttl_ms) + BACKSTOP_MS
-
-    async def enqueue(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> list[str]:
-        """Accept jobs, after one delay or each after its own: ``ok``, ``kept`` or ``backlog`` for each."""
-        return texts(await self._call(*self._acceptance_of(jobs, delay_ms)))
-
-    async def enqueue_children(
-        self, parent_id: str, lease: str, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0
-    ) -> list[str]:
-        """Accept jobs that a running job makes, under its lease: codes as ``enqueue``, or ``lost``."""
-        once = self._acceptance | {"parent": parent_id, "lease": lease}
-        each = entries(jobs, delay_ms, self.config.compress_above_bytes)
-        return texts(await self._call("enqueue_children", once, each))
-
-    def enqueue_call(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> ScriptCall:
-        """The command that ``enqueue`` sends, for a caller with a connection of its own."""
-        name, once, each = self._acceptance_of(jobs, delay_ms)
-        send, script, keys = self._registered.get(name) or self._register(name)
-        arguments = script.arguments(once | self._time(script), each)
-        return ScriptCall(script.source, ["EVALSHA", send.sha, len(keys), *keys, *arguments])
-
-    async def enqueue_in_order(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> list[str]:
-        """Accept any number of jobs, which keep their order: ``ok``, ``kept`` or ``backlog`` for each.
-
-        Several batches share a round trip, and one connection: two would overtake each other.
-        """
-        name, once, each = self._acceptance_of(jobs, delay_ms)
-        batches = [each[at : at + BATCH] for at in range(0, len(each), BATCH)]
-        # The first batch goes alone, which also loads the script.
-        codes = [code for batch in batches[:1] for code in texts(await self._call(name, once, batch))]
-        together = 1 if isinstance(self.client, RedisCluster) else BATCHES_TOGETHER
-        for at in range(1, len(batches), together):
-            codes += await self._call_together(name, once, batches[at : at + together])
-        return codes
-
-    async def _call_together(
-        self, name: str, once: dict[str, Any], batches: Sequence[Sequence[Sequence[Any]]]
-    ) -> list[str]:
-        if len(batches) == 1:
-            return texts(await self._call(name, once, batches[0]))
-        send, script, keys = self._registered[name]
-        timed = once | self._time(script)
-        pipe = cast("Any", self.client.pipeline(transaction=False))
-        for batch in batches:
-            pipe.evalsha(send.sha, len(keys), *keys, *script.arguments(timed, batch))
-        with translated(self.where):
-            answers = await pipe.execute(raise_on_error=False)
-        codes: list[str] = []
-        for batch, answer in zip(batches, answers, strict=True):
-            if isinstance(answer, NoScriptError):
-                codes += texts(await self._call(name, once, batch))
-                continue
-            with translated(self.where):
-                if isinstance(answer, Exception):
-                    raise answer
-            codes += texts(answer)
-        return codes
 
     async def claim(
         self,
@@ -230,19 +149,6 @@ class Engine(FlowCalls):
         with translated(self.where):
             return await cast("Any", self.client.blpop([self.keys.bell], wait)) is not None
 
-    async def call(self, name: str, once: dict[str, Any], each: Sequence[Sequence[Any]] = ()) -> Any:
-        """Run a script of the upkeep kind by name; see its header for arguments and answer."""
-        return await self._call(name, once, each)
-
-    async def _call(self, name: str, once: dict[str, Any], each: Sequence[Sequence[Any]] = ()) -> Any:
-        known = self._registered.get(name)
-        if known is None:
-            known = self._register(name)
-        send, script, keys = known
-        arguments = script.arguments(once | self._time(script), each)
-        with translated(self.where):
-            return await send(keys, arguments)
-
     def _bell_seconds(self, timeout_seconds: float) -> float:
         return max(min(timeout_seconds, self._bell_limit), 0.01)
 
@@ -261,35 +167,6 @@ class Engine(FlowCalls):
             "amnesty_ms": self.timings.lease_ms,
             "keep_ms": self.keep_ms,
         }
-
-    def _acceptance_of(
-        self, jobs: Sequence[AcceptedJob], delay_ms: Delay
-    ) -> tuple[str, dict[str, Any], list[Sequence[Any]]]:
-        """The script that accepts the jobs, and what it is given once and for each."""
-        plain = plain_entries(jobs, delay_ms)
-        if plain is not None:
-            return "enqueue_plain", {}, plain
-        return "enqueue", self._acceptance, entries(jobs, delay_ms, self.config.compress_above_bytes)
-
-    @cached_property
-    def _acceptance(self) -> dict[str, Any]:
-        return {
-            "group": self.config.consumer_group,
-            "keep_ms": self.keep_ms,
-            "max_events": self.config.max_events,
-        }
-
-    def _register(self, name: str) -> tuple[Any, Script, list[str]]:
-        script = load(name)
-        known = (DirectScript(self.client, script.source), script, script.keys_of(self.keys))
-        self._registered[name] = known
-        return known
-
-    def _time(self, script: Script) -> dict[str, Any]:
-        if "now_ms" not in script.header.argv:
-            return {}
-        now = self.clock.script_time_ms()
-        return {"now_ms": "" if now is None else now}
 
 
 def _read_claim(reply: list[Any]) -> Claim:

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from penstock.core.compression import expanded
-from penstock.store.connect import Client, translated
-from penstock.store.keys import QueueKeys
-
-if TYPE_CHECKING:
-    # The heartbeat process imports the engine and should start quickly.
-    from penstock.core.config import QueueConfig
+from penstock.store.connect import translated
+from penstock.store.script_calls import ScriptCalls, texts
 
 MOST_ENTRIES = 10_000
 MOST_SIGNALS = 1_000
 KEEP_USAGE_MS = 32 * 86_400_000
 
 
-class FlowCalls(ABC):
+class FlowCalls(ScriptCalls):
     """Calls of the scripts for keys, parents, signals, live feeds, usage and pauses."""
-
-    client: Client
-    keys: QueueKeys
-    config: QueueConfig
-    where: str
 
     async def emit(self, entries: Sequence[tuple[str, str, str, bytes]]) -> list[str]:
         """Append ``(id, lease, kind, body)`` to live feeds: ``ok``, ``cancel``, ``lost`` or ``full``."""
@@ -97,21 +87,7 @@ class FlowCalls(ABC):
         """Evict holders that hold nothing, and give keys with a line their turn; returns the evicted."""
         return int(await self.call("tend", {}, [(key,) for key in keys]))
 
-    @property
-    @abstractmethod
-    def keep_ms(self) -> int:
-        """TTL of a finished job's keys, in ms."""
-
-    @abstractmethod
-    async def call(self, name: str, once: dict[str, Any], each: Sequence[Sequence[Any]] = ()) -> Any:
-        """Run a script by name; see its header for arguments and answer."""
-
     async def _hash(self, key: str) -> dict[str, bytes]:
         with translated(self.where):
             stored = await cast("Any", self.client.hgetall(key))
         return {name.decode(): body for name, body in stored.items()}
-
-
-def texts(codes: Sequence[bytes]) -> list[str]:
-    """Codes as the scripts answer them."""
-    return [code.decode() for code in codes]

@@ -20,9 +20,10 @@ from penstock.core.retry import RetryPolicy
 from penstock.core.timings import LeaseTimings
 from penstock.store.connect import Client, own_client
 from penstock.store.crossings import Ferry
-from penstock.store.engine import BATCH, Engine
+from penstock.store.engine import Engine
 from penstock.store.reach import Reach
 from penstock.store.records import claimed_job
+from penstock.store.script_calls import BATCH
 
 # How long a job that only a newer version can read is left to the newer workers.
 NEWER_FORMAT_DELAY_MS = 15_000

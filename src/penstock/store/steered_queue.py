@@ -11,12 +11,13 @@ from penstock.core.errors import InvalidJobError
 from penstock.core.job import Job
 from penstock.core.names import check_job_id, check_signal_name, is_resume_signal
 from penstock.store.connect import translated
-from penstock.store.engine import BATCH, Engine
+from penstock.store.engine import Engine
 from penstock.store.exports import export_job
 from penstock.store.forks import fork_job
 from penstock.store.holding_queue import HoldingQueue
 from penstock.store.limits import Limits
 from penstock.store.records import load_job
+from penstock.store.script_calls import BATCH
 from penstock.store.statistics import read_stats
 
 _CANCELLED = ("cancelled", "cancelling")

@@ -10,8 +10,9 @@ from penstock.core.acceptance import accept
 from penstock.core.errors import InvalidScheduleError, NewerFormatError
 from penstock.core.job import Job
 from penstock.core.schedule import Schedule, ScheduleState, decode_schedule, encode_schedule
-from penstock.store.engine import BATCH, Engine
+from penstock.store.engine import Engine
 from penstock.store.packing import entries
+from penstock.store.script_calls import BATCH
 
 Action: TypeAlias = Literal["put", "pause", "resume", "remove"]
 _WIDTH = 5

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple, cast
 from penstock.core.job import Job
 from penstock.store.coalescer import Coalescer
 from penstock.store.connect import translated
-from penstock.store.engine import BATCH, Engine
+from penstock.store.engine import Engine
 from penstock.store.listener import Listener
 from penstock.store.records import load_jobs
+from penstock.store.script_calls import BATCH
 
 PAGE = 200
 

@@ -6,7 +6,8 @@ import logging
 from typing import Any, cast
 
 from penstock.store.connect import translated
-from penstock.store.engine import BATCH, Engine
+from penstock.store.engine import Engine
+from penstock.store.script_calls import BATCH
 
 LANES = ("normal", "high", "low", "suspects", "keyed")
 

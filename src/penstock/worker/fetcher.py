@@ -11,7 +11,8 @@ from typing import Any
 from penstock.core.errors import PenstockError, QueueUnavailableError
 from penstock.core.names import new_nonce
 from penstock.core.outcomes import Claim, Claimed
-from penstock.store.engine import BATCH, Engine
+from penstock.store.engine import Engine
+from penstock.store.script_calls import BATCH
 from penstock.worker.holdings import Holdings
 
 FIRST_PAUSE_SECONDS = 0.05

@@ -8,7 +8,8 @@ import random
 
 from penstock.core.errors import PenstockError
 from penstock.core.job import FINAL_STATUSES, JobStatus
-from penstock.store.engine import BATCH, Engine
+from penstock.store.engine import Engine
+from penstock.store.script_calls import BATCH
 from penstock.worker.auditor import Auditor
 
 INTERVAL_SECONDS = 30.0

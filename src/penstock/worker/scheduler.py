@@ -14,7 +14,7 @@ from penstock.core.schedule import (
     job_at,
     newest_slot,
 )
-from penstock.store.engine import BATCH
+from penstock.store.script_calls import BATCH
 from penstock.store.streams import RedisStreamsQueue
 from penstock.store.timetable import Fired, Firing, Kept, Timetable
 
