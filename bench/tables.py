@@ -102,6 +102,12 @@ def _ours_alone(ours: Figures) -> list[list[str]]:
         what = f"claim of {backlog['batch']} jobs with {backlog['long']:,} waiting / {backlog['short']:,}"
         took = f"{number(backlog['long_ms'])} / {number(backlog['short_ms'])} ms"
         found.append([what, took, "", "", ""])
+    strain = ours.get("strain")
+    if strain:
+        idle = f"{number(strain['idle_cpu_percent'], ' %')} / {number(strain['idle_calls_per_s'])}"
+        found.append(["idle worker: of a core / calls a second", idle, "", "", ""])
+        worst = f"{number(strain['loop_lag_ms'])} / {number(strain['slowest_script_ms'])} ms"
+        found.append(["under load at worst: event loop late / longest script", worst, "", "", ""])
     return found
 
 

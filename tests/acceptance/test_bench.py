@@ -35,7 +35,7 @@ OF_EVERY_SYSTEM = {
     "enqueue_one", "enqueue_bulk", "drain", "drain_two_workers", "pickup_p50_ms", "pickup_p99_ms",
     "bytes_per_job", "worker_rss_mb", "recovery_s",
 }  # fmt: skip
-OF_PENSTOCK = {"drain_recorded", "bytes_per_job_tuned", "round_trips_per_job", "claim_backlog"}
+OF_PENSTOCK = {"drain_recorded", "bytes_per_job_tuned", "round_trips_per_job", "claim_backlog", "strain"}
 TINY = Plan(
     rounds=1,
     concurrencies=(1, 100),
@@ -48,6 +48,7 @@ TINY = Plan(
     waiting=1500,
     claims=5,
     recovery_s=0,
+    idle_s=0.5,
 )
 
 TAKING = """
@@ -120,6 +121,10 @@ def test_a_server_that_is_given_keeps_what_is_on_it(valkey: Server, tmp_path: Pa
     ours = figures["systems"]["penstock"]
     assert ours["drain"]["1"] > 0
     assert ours["claim_backlog"]["long"] == TINY.waiting
+    assert ours["strain"]["idle_calls_per_s"] >= 0
+    assert ours["strain"]["loop_lag_ms"] > 0
+    # On a server that is given, the settings of its log of slow commands are left alone.
+    assert ours["strain"]["slowest_script_ms"] is None
 
 
 def test_peers_are_refused_on_a_server_that_is_given(valkey: Server) -> None:

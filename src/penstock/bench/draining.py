@@ -77,9 +77,9 @@ async def measure(arena: Arena, system: System, load: Load) -> Drain:
     async with AsyncExitStack() as stack, arena.client() as client:
         server = int((await client.info("server"))["process_id"])
         crew = [await stack.enter_async_context(worker(arena, system, options)) for _ in range(load.workers)]
-        await _begun(tally, crew, int(load.how_many * WARM_SHARE), time.monotonic() + FILL_SECONDS)
+        await begun(tally, crew, int(load.how_many * WARM_SHARE), time.monotonic() + FILL_SECONDS)
         first = await _read(client, tally, server, crew)
-        await _begun(tally, crew, load.how_many, time.monotonic() + load.window_s, may_stop=True)
+        await begun(tally, crew, load.how_many, time.monotonic() + load.window_s, may_stop=True)
         last = await _read(client, tally, server, crew)
         done = last.begun - first.begun
         if done <= 0 or last.at <= first.at:
@@ -95,19 +95,19 @@ async def measure(arena: Arena, system: System, load: Load) -> Drain:
         )
 
 
-async def _begun(
+async def begun(
     tally: Path, crew: Sequence[WorkerProcess], how_many: int, until: float, *, may_stop: bool = False
 ) -> None:
     """Wait until so many jobs have begun, or time is up; a standstill is a failure."""
     before, moved = -1, time.monotonic()
-    while (begun := read_tally(tally)[0]) < how_many:
+    while (jobs := read_tally(tally)[0]) < how_many:
         now = time.monotonic()
         for process in crew:
             process.check_alive()
-        if begun != before:
-            before, moved = begun, now
+        if jobs != before:
+            before, moved = jobs, now
         if now - moved > STUCK_SECONDS:
-            raise MeasureFailedError(f"stood still for {STUCK_SECONDS:.0f} s after {begun} jobs")
+            raise MeasureFailedError(f"stood still for {STUCK_SECONDS:.0f} s after {jobs} jobs")
         if now > until:
             if may_stop:
                 return
@@ -116,12 +116,17 @@ async def _begun(
 
 
 async def _read(client: Any, tally: Path, server: int, crew: Sequence[WorkerProcess]) -> _Reading:
-    calls = await client.info("commandstats")
-    round_trips = sum(calls.get(name, {}).get("calls", 0) for name in _ROUND_TRIPS)
+    calls = await round_trips(client)
     ticks = sum(ticks_of(process.pid) for process in crew)
     server_ticks = ticks_of(server)
-    begun, at = read_tally(tally)
-    return _Reading(begun, at, round_trips, ticks, server_ticks)
+    jobs, at = read_tally(tally)
+    return _Reading(jobs, at, calls, ticks, server_ticks)
+
+
+async def round_trips(client: Any) -> int:
+    """How often Penstock's clients have called the server since it started."""
+    calls = await client.info("commandstats")
+    return sum(calls.get(name, {}).get("calls", 0) for name in _ROUND_TRIPS)
 
 
 def _microseconds(ticks: int, jobs: int) -> float | None:

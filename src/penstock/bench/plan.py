@@ -31,6 +31,7 @@ class Plan:
     waiting: int = 1_000_000
     claims: int = 200
     recovery_s: float = 120.0
+    idle_s: float = 20.0
     measure_limit_s: float = 75.0
     limit_s: float = 1500.0
 
@@ -51,9 +52,10 @@ class Plan:
             waiting=20_000,
             claims=50,
             recovery_s=0,
+            idle_s=2.0,
         )
 
     @classmethod
     def of_features(cls, rounds: int = 7) -> Plan:
         """For comparing two revisions: more and longer pairs of fewer things."""
-        return cls(rounds=rounds, drain_s=1.5, pickups=150, recovery_s=0, waiting=0)
+        return cls(rounds=rounds, drain_s=1.5, pickups=150, recovery_s=0, waiting=0, idle_s=0)

@@ -51,6 +51,8 @@ def _system(results: Results, name: str) -> Figures:
         figures |= {figure: book.median(name, figure) for figure in _OURS}
         backlog = results.backlog
         figures["claim_backlog"] = None if backlog is None else _rounded(dataclasses.asdict(backlog))
+        strain = results.strain
+        figures["strain"] = None if strain is None else _rounded(dataclasses.asdict(strain))
     return {
         "version": described.get("version"),
         "setting": described.get("setting"),
@@ -123,11 +125,15 @@ ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("recovery after SIGKILL", "s", ("recovery_s",)),
     ("claim with a short backlog", "ms", ("claim_backlog", "short_ms")),
     ("claim with a long backlog", "ms", ("claim_backlog", "long_ms")),
+    ("idle worker", "% of a core", ("strain", "idle_cpu_percent")),
+    ("idle worker's calls", "a second", ("strain", "idle_calls_per_s")),
+    ("event loop under load, at worst late by", "ms", ("strain", "loop_lag_ms")),
+    ("slowest script under load", "ms", ("strain", "slowest_script_ms")),
 )
 
 
 def _paths() -> list[tuple[str, ...]]:
-    return [path for _, _, path in ROWS if path[0] not in {*_OURS, "drain_best", "claim_backlog"}]
+    return [path for _, _, path in ROWS if path[0] not in {*_OURS, "drain_best", "claim_backlog", "strain"}]
 
 
 def table(figures: Figures) -> Table:

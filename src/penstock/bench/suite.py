@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from penstock.bench import backlog, machine, memory, recovery
+from penstock.bench import backlog, machine, memory, recovery, strain
 from penstock.bench.arena import Arena, ground
 from penstock.bench.backlog import Backlog
 from penstock.bench.book import Book
 from penstock.bench.measures import Measures
-from penstock.bench.plan import Plan
+from penstock.bench.plan import MIDDLE, Plan
 from penstock.bench.processes import MeasureFailedError, ask
+from penstock.bench.strain import Strain
 from penstock.bench.systems import System
 
 Report = Callable[[str], None]
@@ -34,6 +35,7 @@ class Results:
     descriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
     rounds_done: int = 0
     backlog: Backlog | None = None
+    strain: Strain | None = None
 
 
 async def run_suite(plan: Plan, systems: Sequence[System], redis_url: str | None, report: Report) -> Results:
@@ -69,7 +71,7 @@ async def run_suite(plan: Plan, systems: Sequence[System], redis_url: str | None
 def _tail_seconds(plan: Plan, present: Sequence[System]) -> float:
     """What is left to do after the rounds, roughly."""
     recovering = plan.recovery_s + 2 * len(present) if plan.recovery_s else 0
-    return recovering + plan.waiting / 25_000 + 6 * len(present)
+    return recovering + plan.waiting / 25_000 + 2 * plan.idle_s + 6 * len(present)
 
 
 async def _describe(
@@ -143,6 +145,13 @@ async def _once(
             results.backlog = await backlog.measure(arena, ours[0], plan.waiting, plan.claims)
         except MeasureFailedError as error:
             results.book.fail(ours[0].name, "backlog", str(error))
+        await arena.clear()
+    if plan.idle_s and ours:
+        report("a worker at rest and under load")
+        try:
+            results.strain = await strain.measure(arena, ours[0], MIDDLE, plan.bulk, plan.idle_s)
+        except MeasureFailedError as error:
+            results.book.fail(ours[0].name, "strain", str(error))
         await arena.clear()
     able = [system for system in present if not results.book.is_given_up(system.name, "recovery")]
     able = [system for system in able if not results.book.is_hopeless(system.name)]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from penstock import Job, JobContext, create_redis_queue
 from penstock.bench.players.player import OPTIONS, PAYLOAD, TALLY, Player, Producer, hangs
@@ -17,13 +19,37 @@ async def noop(ctx: JobContext) -> None:
     TALLY.count()
 
 
+async def timed_noop(ctx: JobContext) -> None:
+    """The same beside a timer that notes how late it came at worst, in milliseconds."""
+    TALLY.count()
+    if not _timers:
+        _timers.append(asyncio.create_task(_watch_lag(Path(OPTIONS["lag"]))))
+
+
+async def _watch_lag(notes: Path) -> None:
+    worst = 0.0
+    while True:
+        due = time.monotonic() + _TIMER_SECONDS
+        await asyncio.sleep(_TIMER_SECONDS)
+        late = (time.monotonic() - due) * 1000
+        if late > worst:
+            worst = late
+            _note(notes, worst)
+
+
+def _note(notes: Path, milliseconds: float) -> None:
+    notes.write_text(f"{milliseconds:.3f}")
+
+
 async def hang(ctx: JobContext) -> None:
     """Wait for ever on the first attempt, whose worker is killed."""
     if hangs(ctx.payload["marker"]):
         await asyncio.Event().wait()
 
 
-HANDLERS = {"noop": noop, "hang": hang}
+_TIMER_SECONDS = 0.005
+_timers: list[asyncio.Task[None]] = []
+HANDLERS = {"noop": timed_noop if OPTIONS.get("lag") else noop, "hang": hang}
 
 
 @asynccontextmanager
