@@ -51,9 +51,10 @@ async def test_sixty_slots_make_sixty_jobs(
         await until(fired, 30)
     ids = [f"cron:tick:20270115T08{second // 60:02}{second % 60:02}Z" for second in range(1, SECONDS + 1)]
     await queue.schedules.pause("tick")
-    # The jobs that died with their workers come back when their leases are over.
+    # The jobs that died with their workers come back when their leases are over, and any amnesty: a process
+    # that read the moved clock and was then held up brings an old time, as if the clock had jumped back.
     client: Any = queue.client
-    for second in range(SECONDS + 1, 2 * SECONDS):
+    for second in range(SECONDS + 1, 10 * SECONDS):
         move_to(second)
 
         async def beaten(second: int = second) -> bool:
