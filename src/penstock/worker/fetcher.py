@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar, cast
 
 from penstock.core.errors import PenstockError, QueueUnavailableError
 from penstock.core.names import new_nonce
@@ -18,6 +18,8 @@ from penstock.worker.holdings import Holdings
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
 LEAST_WAIT_SECONDS = 0.005
+
+Value = TypeVar("Value")
 
 logger = logging.getLogger("penstock.worker")
 
@@ -125,7 +127,8 @@ class Fetcher:
         While a handler runs it could hold up the event loop, and what the server has given would wait for it.
         """
         request_id, began = new_nonce(), time.monotonic()
-        claim = await self._claim_at_bell(last, request_id)
+        wait_seconds = self._longest_wait_seconds(last)
+        claim = await self._rest(self._engine.claim_at_bell(self._consumer, request_id, wait_seconds))
         waited_ms = (time.monotonic() - began) * 1000
         if claim is None or waited_ms > self._engine.timings.lease_ms / 2:
             # Whether the claim was made, or its lease still runs, is not known: asked for again under the
@@ -138,40 +141,29 @@ class Fetcher:
         await asyncio.sleep(0)
         return left
 
-    async def _claim_at_bell(self, last: Claim, request_id: str) -> Claim | None:
-        """The claim made when the bell rang; ``None`` if the wait broke off."""
-        wait_seconds = self._longest_wait_seconds(last)
-        self._idle = asyncio.create_task(self._engine.claim_at_bell(self._consumer, request_id, wait_seconds))
-        try:
-            # Also done when it was cancelled: its connection is closed then.
-            await asyncio.wait([self._idle])
-            return None if self._idle.cancelled() else self._idle.result()
-        except PenstockError as error:
-            logger.warning("bell: %s; trying again", error)
-            await asyncio.sleep(FIRST_PAUSE_SECONDS)
-            return None
-        finally:
-            self._idle.cancel()
-            self._idle = None
-
-    async def _wait_for_work(self, claim: Claim) -> None:
+    async def _wait_for_work(self, last: Claim) -> None:
         # What was claimed begins before the wait is made ready.
         await asyncio.sleep(0)
-        had_suspects = self._holdings.suspects > 0
-        self._idle = asyncio.create_task(self._engine.wait_for_bell(self._longest_wait_seconds(claim)))
-        watch = asyncio.create_task(self._suspect_seat_freed()) if had_suspects else None
+        await self._rest(self._engine.wait_for_bell(self._longest_wait_seconds(last)))
+
+    async def _rest(self, call: Coroutine[Any, Any, Value]) -> Value | None:
+        """Its answer; ``None`` if it was refused, or broken off by a stop or a suspect's seat set free."""
+        self._idle = asyncio.create_task(call)
+        waits: list[asyncio.Task[Any]] = [self._idle]
+        if self._holdings.suspects:
+            waits.append(asyncio.create_task(self._suspect_seat_freed()))
         try:
-            await asyncio.wait([self._idle, *([watch] if watch else [])], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             if self._idle.done() and not self._idle.cancelled():
-                self._idle.result()
+                return cast("Value", self._idle.result())
         except PenstockError as error:
             logger.warning("bell: %s; trying again", error)
             await asyncio.sleep(FIRST_PAUSE_SECONDS)
         finally:
-            for task in (self._idle, watch):
-                if task is not None:
-                    task.cancel()
+            for task in waits:
+                task.cancel()
             self._idle = None
+        return None
 
     def _longest_wait_seconds(self, claim: Claim) -> float:
         """Until the next lease lapses, as far as the last claim saw one."""
