@@ -26,7 +26,10 @@ _ENTRIES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Strain:
-    """Percent of one core, calls a second, milliseconds; ``None`` where it cannot be seen."""
+    """Percent of one core, calls a second, milliseconds; ``None`` where it cannot be seen.
+
+    Scripts are looked at from 0.3 ms on: that is the figure when none took longer.
+    """
 
     idle_cpu_percent: float | None
     idle_calls_per_s: float

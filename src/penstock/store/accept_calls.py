@@ -45,7 +45,7 @@ class AcceptCalls(ScriptCalls):
     def enqueue_call(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> ScriptCall:
         """The command that ``enqueue`` sends, for a caller with a connection of its own."""
         name, once, each = self._acceptance_of(jobs, delay_ms)
-        send, script, keys = self._registered.get(name) or self._register(name)
+        send, script, keys = self._script(name)
         arguments = script.arguments(once | self._time(script), each)
         return ScriptCall(script.source, ["EVALSHA", send.sha, len(keys), *keys, *arguments])
 
@@ -68,7 +68,7 @@ class AcceptCalls(ScriptCalls):
     ) -> list[str]:
         if len(batches) == 1:
             return texts(await self._call(name, once, batches[0]))
-        send, script, keys = self._registered[name]
+        send, script, keys = self._script(name)
         timed = once | self._time(script)
         pipe = cast("Any", self.client.pipeline(transaction=False))
         for batch in batches:

@@ -95,8 +95,9 @@ class OwnPool(ConnectionPool):
         return await cast("Any", super()).get_connection()
 
     async def release(self, connection: Any) -> None:
-        """Give a connection back."""
-        if not connection.is_connected or connection.should_reconnect():
+        """Give a connection back. Where credentials are renewed, the library does that on this occasion."""
+        renews = self.connection_kwargs.get("credential_provider") is not None
+        if renews or not connection.is_connected or connection.should_reconnect():
             await super().release(connection)
             return
         self._in_use_connections.remove(connection)

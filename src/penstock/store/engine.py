@@ -59,25 +59,23 @@ class Engine(AcceptCalls, FlowCalls):
         once = self._claim_of(consumer, request_id, count, unrenewed_ms, suspect_seats)
         return _read_claim(await self._call("claim", once))
 
-    async def claim_at_bell(
-        self, consumer: str, request_id: str, timeout_seconds: float, *, suspect_seats: int = 1
-    ) -> Claim:
+    async def claim_at_bell(self, consumer: str, request_id: str, timeout_seconds: float) -> Claim:
         """Sleep until work may be there, at most ``timeout_seconds``, then take one job.
 
         The claim is sent behind the wait, so it is made on the server as soon as the bell rings: a job that
         comes is on its way to the worker at once. One alone, because a worker that dies while it waits
         without its connection being closed takes what it claims with it, until the lease ends.
         """
-        once = self._claim_of(consumer, request_id, 1, None, suspect_seats)
-        known = self._registered.get("claim") or self._register("claim")
-        send, script, keys = known
-        if not send.may_follow or self._time(script)["now_ms"] != "":
+        once = self._claim_of(consumer, request_id, 1)
+        send, script, keys = self._script("claim")
+        time = self._time(script)
+        if not send.may_follow or time["now_ms"] != "":
             # A clock of ours says what time it is when the claim is made, not when the wait began.
             await self.wait_for_bell(timeout_seconds)
             return _read_claim(await self._call("claim", once))
         bell = ("BLPOP", self.keys.bell, self._bell_seconds(timeout_seconds))
         with translated(self.where):
-            return _read_claim(await send.behind(bell, keys, script.arguments(once | self._time(script))))
+            return _read_claim(await send.behind(bell, keys, script.arguments(once | time)))
 
     async def settle(
         self, outcomes: Sequence[Outcome], *, leave_to_janitor: bool = False
@@ -153,7 +151,12 @@ class Engine(AcceptCalls, FlowCalls):
         return max(min(timeout_seconds, self._bell_limit), 0.01)
 
     def _claim_of(
-        self, consumer: str, request_id: str, count: int, unrenewed_ms: int | None, suspect_seats: int
+        self,
+        consumer: str,
+        request_id: str,
+        count: int,
+        unrenewed_ms: int | None = None,
+        suspect_seats: int = 1,
     ) -> dict[str, Any]:
         return {
             "group": self.config.consumer_group,

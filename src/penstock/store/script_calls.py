@@ -44,18 +44,17 @@ class ScriptCalls:
         return await self._call(name, once, each)
 
     async def _call(self, name: str, once: dict[str, Any], each: Sequence[Sequence[Any]] = ()) -> Any:
-        known = self._registered.get(name)
-        if known is None:
-            known = self._register(name)
-        send, script, keys = known
+        send, script, keys = self._script(name)
         arguments = script.arguments(once | self._time(script), each)
         with translated(self.where):
             return await send(keys, arguments)
 
-    def _register(self, name: str) -> tuple[DirectScript, Script, list[str]]:
-        script = load(name)
-        known = (DirectScript(self.client, script.source), script, script.keys_of(self.keys))
-        self._registered[name] = known
+    def _script(self, name: str) -> tuple[DirectScript, Script, list[str]]:
+        known = self._registered.get(name)
+        if known is None:
+            script = load(name)
+            known = (DirectScript(self.client, script.source), script, script.keys_of(self.keys))
+            self._registered[name] = known
         return known
 
     def _time(self, script: Script) -> dict[str, Any]:

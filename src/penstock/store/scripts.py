@@ -25,6 +25,8 @@ from penstock.store.keys import QueueKeys
 _FIELD = re.compile(r"^-- (KEYS|ARGV|EACH|USES|LATE|RETURNS)\s+(.*)$")
 _LATE_NAME = re.compile(r"\blate\(\)\.(\w+)")
 _CONTINUED = re.compile(r"^--\s{6,}(\S.*)$")
+# What most callers of a call want may have a script of its own, which is shorter.
+_SHORT_WAYS = {"enqueue": ("enqueue_plain",)}
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,6 @@ def parse_header(name: str, source: str) -> ScriptHeader:
         else:
             current = None
     return ScriptHeader(name, *(tuple(found[field]) for field in fields[:-1]))
-
-
-# What most callers of a call want may have a script of its own, which is shorter.
-_SHORT_WAYS = {"enqueue": ("enqueue_plain",)}
 
 
 @cache

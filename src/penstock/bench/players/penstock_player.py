@@ -13,6 +13,9 @@ from pathlib import Path
 from penstock import Job, JobContext, create_redis_queue
 from penstock.bench.players.player import OPTIONS, PAYLOAD, TALLY, Player, Producer, hangs
 
+_TIMER_SECONDS = 0.005
+_timers: list[asyncio.Task[None]] = []
+
 
 async def noop(ctx: JobContext) -> None:
     """Nothing, so that all that is measured is the way to it and back."""
@@ -47,8 +50,6 @@ async def hang(ctx: JobContext) -> None:
         await asyncio.Event().wait()
 
 
-_TIMER_SECONDS = 0.005
-_timers: list[asyncio.Task[None]] = []
 HANDLERS = {"noop": timed_noop if OPTIONS.get("lag") else noop, "hang": hang}
 
 

@@ -8,7 +8,7 @@
 -- KEYS stream stream_high stream_low stream_suspects leases scheduled counts events credits bell home job claim
 -- ARGV now_ms group consumer request_id count lease_ms unrenewed suspect_seats beat_ms amnesty_ms
 --      keep_ms
--- USES clock tally bell state room lanes departures record
+-- USES clock tally bell state batch lanes departures record
 -- LATE leave finish endings quarantine lapse pulse kin admit
 -- RETURNS {wake_ms, scheduled_ms, id, lease, spec, attempt, crashes, steps, …}: the times until the next lapse
 --         and the next due job, -1 for none and when the batch is full; then six entries a job
@@ -19,10 +19,10 @@ redis.call('DEL', claim .. '-')
 local wanted = tonumber(count)
 local seats = tonumber(suspect_seats)
 local started = now .. ' ' .. consumer
-expected = wanted
-local taken = room()
-local leased = room()
-local reply = room()
+batch_size = wanted
+local taken = batch_table()
+local leased = batch_table()
+local reply = batch_table()
 reply[1], reply[2] = -1, -1
 
 local function hand_over(id, state)

@@ -6,12 +6,12 @@
 --      job payload result steps
 -- ARGV now_ms group keep_ms
 -- EACH id lease outcome body delay_ms detail
--- USES clock tally bell state room leave record finish
+-- USES clock tally bell state batch leave record finish
 -- LATE outcomes
 -- RETURNS one code a job: 'ok', 'already', 'lost', 'gone', 'corrupt', 'unknown'
 redis.call('DEL', scratch)
-expected = (#ARGV - FIRST + 1) / STRIDE
-local codes = room()
+batch_size = (#ARGV - FIRST + 1) / STRIDE
+local codes = batch_table()
 
 -- What history is told, and keys that are to go by themselves, need some more than a completion.
 local function read_on(id, state)

@@ -1,14 +1,14 @@
 -- Messages that leave their lane, gathered and written once a script: XACK and XDEL take many at a time.
 --
 -- ARGV group
--- USES room lanes
+-- USES batch lanes
 local departures = {}
 
 local function leave_message(lane, message_id)
   local home_lane = lanes[lane] or stream
   local leaving = departures[home_lane]
   if not leaving then
-    leaving = room()
+    leaving = batch_table()
     departures[home_lane] = leaving
   end
   leaving[#leaving + 1] = message_id

@@ -5,7 +5,7 @@
 --
 -- KEYS index payload result steps home
 -- ARGV keep_ms
--- USES clock tally state room leave record
+-- USES clock tally state batch leave record
 -- LATE letgo flow
 local INLINE_LIMIT_BYTES = 16384
 local FLOW_KEYS = { 'inputs:', 'signals:', 'live:' }
@@ -44,7 +44,7 @@ local function finish(id, state, status, event_id, has_result, ...)
   end
   local indexed = finished[status]
   if not indexed then
-    indexed = room()
+    indexed = batch_table()
     finished[status] = indexed
   end
   local size = #indexed

@@ -2,13 +2,13 @@
 -- Departures are gathered and written once a script.
 --
 -- KEYS leases scheduled home bell
--- USES room departures bell
+-- USES batch departures bell
 -- LATE parked
 local unleased = nil
 local unscheduled = {}
 
 local function unlease(id)
-  unleased = unleased or room()
+  unleased = unleased or batch_table()
   unleased[#unleased + 1] = id
 end
 

@@ -1,10 +1,10 @@
--- Tables with room for what a batch writes into them: one that grows as it is filled is copied at each doubling,
--- which would cost as much as the filling. Scripts of a batch say how many jobs they `expected`.
+-- Tables with space for what a batch writes into them: one that grows as it is filled is copied at each doubling.
+-- A script of a batch sets `batch_size`, in jobs, before it makes the first.
 local FEW = 8
-local expected = 0
+local batch_size = 0
 
-local function room()
-  if expected <= FEW then return {} end
+local function batch_table()
+  if batch_size <= FEW then return {} end
   return {
     nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil,
     nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil,
