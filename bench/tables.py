@@ -37,7 +37,7 @@ def machine_line(figures: Figures) -> str:
     server = machine["server"]
     return (
         f"Measured by `{machine['command']}` on {machine['cores']} cores ({machine['processor']}), "
-        f"{server['name']} {server['version']} with appendonly "
+        f"{server['name']} {server['version']} on {server['allocator']} with appendonly "
         f"{server['settings'].get('appendonly', '?')}, Python {machine['python']}; medians of "
         f"{machine['rounds']} rounds; load {machine['load_before']} before, {machine['load_after']} after."
     )

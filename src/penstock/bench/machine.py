@@ -27,6 +27,7 @@ async def describe(client: Any, *, embedded: bool) -> dict[str, Any]:
         "server": {
             "name": "valkey" if "valkey_version" in server else "redis",
             "version": str(server.get("valkey_version") or server["redis_version"]),
+            "allocator": await _allocator(client, server["process_id"]),
             "embedded": embedded,
             "settings": settings,
         },
@@ -42,6 +43,16 @@ async def _setting(client: Any, name: str) -> list[tuple[bytes, bytes]]:
     pairs = await client.execute_command("CONFIG GET", name)
     found = pairs.items() if isinstance(pairs, dict) else zip(pairs[::2], pairs[1::2], strict=True)
     return [(_bytes(key), _bytes(value)) for key, value in found]
+
+
+async def _allocator(client: Any, process_id: int) -> str:
+    """What the server was built with, unless something else was put in its place on this machine."""
+    built_with = str((await client.info("memory"))["mem_allocator"])
+    try:
+        mapped = Path(f"/proc/{process_id}/maps").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return built_with
+    return "jemalloc" if built_with == "libc" and "libjemalloc" in mapped else built_with
 
 
 def _bytes(text: bytes | str) -> bytes:

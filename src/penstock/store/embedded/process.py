@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from typing import TYPE_CHECKING
 
+from penstock.store.embedded.allocator import environment_for
 from penstock.store.embedded.child import ServerProcess, is_port_taken, port_taken, ports, ready
 from penstock.store.embedded.conversation import look
 
@@ -44,9 +46,12 @@ async def launch(
     Raises:
         EmbeddedServerError: it cannot be run, ends by itself, or the port is taken.
     """
+    environment = await asyncio.to_thread(environment_for, binary)
     for candidate in ports(directory, port):
         directory.configure(candidate, settings)
-        process = ServerProcess.spawn([binary, directory.config_file.name], directory, [lock.fileno()])
+        process = ServerProcess.spawn(
+            [binary, directory.config_file.name], directory, [lock.fileno()], env=environment
+        )
         running = await ready(process, functools.partial(look, directory), report)
         if running is not None:
             return process, running

@@ -3,6 +3,10 @@
 --
 -- KEYS home job
 -- USES clock
+-- The value says when a window ends. Its key stays a little longer, so that a clock that is behind the server's
+-- does not find it gone.
+local SPARE_MS = 60000
+
 local function unique_holder(key)
   local held = redis.call('GET', home .. 'unique:' .. key)
   if not held then return nil end
@@ -26,7 +30,7 @@ local function free_unique(key, id)
   if holder ~= id then return end
   local left = tonumber(ends) - now
   if left > 0 then
-    redis.call('PEXPIRE', home .. 'unique:' .. key, string.format('%.0f', left))
+    redis.call('PEXPIRE', home .. 'unique:' .. key, string.format('%.0f', left + SPARE_MS))
   else
     redis.call('DEL', home .. 'unique:' .. key)
   end
