@@ -24,6 +24,10 @@ def a_real_library() -> Path:
     return next(Path(word) for word in mapped if Path(word).name.startswith("libc.so"))
 
 
+def libraries_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/maps").read_text()
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_preloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LD_PRELOAD", raising=False)
@@ -35,8 +39,7 @@ async def test_the_server_runs_on_the_library_that_was_found(
     library = Path(shutil.copy(a_real_library(), tmp_path / NAME))
     monkeypatch.setattr(launching, "environment_for", lambda binary: environment_for(binary, (tmp_path,)))
     async with EmbeddedValkey(tmp_path / "data") as server:
-        assert server.pid is not None
-        assert str(library) in Path(f"/proc/{server.pid}/maps").read_text()
+        assert str(library) in libraries_of(server.pid)
     assert "LD_PRELOAD" not in os.environ
 
 

