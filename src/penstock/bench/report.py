@@ -162,10 +162,11 @@ def failures(figures: Figures) -> list[str]:
 def _caption(figures: Figures) -> str:
     machine = figures["machine"]
     server = machine["server"]
+    appendonly = server["settings"].get("appendonly", "?")
     return (
-        f"{machine['cores']} cores, {machine['processor']}; {server['name']} {server['version']} "
-        f"on {server['allocator']}, appendonly {server['settings'].get('appendonly', '?')}; "
-        f"load {machine['load_before']} to {machine['load_after']}; {machine['rounds']} rounds. Only ratios of one run can be compared."
+        f"{machine['cores']} cores, {machine['processor']}; {server['name']} {server['version']} on "
+        f"{server['allocator']}, appendonly {appendonly}; load {machine['load_before']} to "
+        f"{machine['load_after']}; {machine['rounds']} rounds. Only ratios of one run can be compared."
     )
 
 
