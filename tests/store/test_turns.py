@@ -147,3 +147,12 @@ async def test_nothing_is_left_of_keys(scene: Scene) -> None:
     await scene.assert_balanced()
     for beginning in ("line:", "turns:", "holders:", "limits", "timers"):
         assert await scene.client.keys(f"penstock:{{q}}:{beginning}*") == []
+
+
+async def test_who_came_under_a_lost_jobs_id_does_not_take_its_turn(scene: Scene) -> None:
+    await scene.add("a", concurrency_key="red")
+    await scene.client.delete(scene.queue.engine.keys.job + "a")
+    await scene.add("first")
+    await scene.add("a", parents=["first"], concurrency_key="blue")
+    assert [job.id for job in (await scene.claim()).jobs] == ["first"]
+    assert await scene.status("a") == "waiting"

@@ -34,6 +34,7 @@ class Books:
         self.amnesty: int | None = None
         self.spared_until = self.seated = 0
         self.drifted = self.unordered = self.blind = False
+        self.destroyed: set[str] = set()
         self._forget_flow()
 
     def _forget_flow(self) -> None:

@@ -173,7 +173,8 @@ class _Taker:
         job = queue.jobs.get(job_id)
         if job is not None and job.damage:
             queue.quarantine(job, "waiting", now)
-        if job is None or job.status != "waiting":
+        stands_here = job is not None and (job.home_lane, job.options.line_key) == (lane, key)
+        if job is None or job.status != "waiting" or not stands_here:
             queue.step_out(lane, key, job_id)
             return 0
         if job.is_late(now):

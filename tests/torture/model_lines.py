@@ -63,6 +63,8 @@ class Lines(Books):
 
     def stand_in_line(self, job: ModelJob) -> None:
         key = job.options.line_key or ""
+        # A job of the same id may have been lost from this very line, its hash destroyed.
+        self.step_out(job.home_lane, key, job.id)
         self.lines.setdefault((job.home_lane, key), []).append(job.id)
         self.give_turn(job.home_lane, key)
 

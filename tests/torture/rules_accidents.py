@@ -32,6 +32,8 @@ class Accidents(PlainRules):
             return
         self.run(self._damage(job, damage))
         job.damage = damage
+        if damage == "type":
+            self.queue.destroyed.add(job_id)
 
     def unended(self, pick: int) -> ModelJob | None:
         """A job that has not ended; half of the picks one that waits, if there is one."""

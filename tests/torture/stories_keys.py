@@ -29,13 +29,18 @@ class StoryParts(EndingInPeace):
 
     def unused(self, count: int) -> list[str]:
         """Ids that no job has: where jobs have all, those that have ended are forgotten first."""
-        free = [job_id for job_id in STORY_IDS if job_id not in self.queue.jobs]
+        free = self._free_ids()
         if len(free) < count:
             self.clock.advance(days=3)
             self.history_reads(1_000)
             self.janitor_sweeps()
-            free = [job_id for job_id in STORY_IDS if job_id not in self.queue.jobs]
+            free = self._free_ids()
         return free[:count] if len(free) >= count else []
+
+    def _free_ids(self) -> list[str]:
+        # A zombie may still hold what is long forgotten.
+        held = {claimed.id for _, claimed in self.holders()}
+        return [job_id for job_id in STORY_IDS if job_id not in self.queue.jobs and job_id not in held]
 
     def take(self, worker: SimulatedWorker, job_ids: list[str]) -> list[Claimed]:
         """Claim a few times, at most until these are held; those that are."""

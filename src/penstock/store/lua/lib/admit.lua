@@ -58,7 +58,10 @@ local function one_turn(lane, key, turn)
   if not id then return 'blocked' end
   local state, problem = read(id)
   if problem == 'corrupt' then quarantine(id, 'waiting') end
-  if problem or state.status ~= 'waiting' then
+  local options = not problem and flow_of(id)
+  -- Another job may have come under the id of one that was lost from this line.
+  local stands_here = options and state.status == 'waiting' and options.lane == lane and key_of(options) == key
+  if not stands_here then
     redis.call('ZREM', line, id)
     return 'passed'
   end
@@ -66,7 +69,6 @@ local function one_turn(lane, key, turn)
     cancel(id, state, EXPIRED)
     return 'passed'
   end
-  local options = flow_of(id)
   if not may_start(lane, key, turn, options) then return 'blocked' end
   redis.call('ZREM', line, id)
   return seat(id, state, key, options) and 'taken' or 'passed'
