@@ -59,6 +59,9 @@ class Choices:
         for place, (message_id, job_id) in enumerate(self._messages()):
             if job_id == child:
                 return (1, *(int(part) for part in message_id.split("-")), place)
+        for place, (_, fields) in enumerate(self._seen.stream("crossings")):
+            if fields["child"] == child:
+                return (0, place)
         return (0,)
 
     def _messages(self) -> list[tuple[str, str]]:
