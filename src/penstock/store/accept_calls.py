@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from redis.asyncio import RedisCluster
 from redis.exceptions import NoScriptError
 
 from penstock.store.connect import translated
@@ -17,7 +16,8 @@ if TYPE_CHECKING:
     # The heartbeat process imports the engine and should start quickly.
     from penstock.core.acceptance import AcceptedJob
 
-BATCHES_TOGETHER = 4
+# So many wait at the server that it always has the next, and holds no more of them.
+BATCHES_IN_FLIGHT = 4
 
 
 class ScriptCall(NamedTuple):
@@ -52,39 +52,37 @@ class AcceptCalls(ScriptCalls):
     async def enqueue_in_order(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> list[str]:
         """Accept any number of jobs, which keep their order: ``ok``, ``kept`` or ``backlog`` for each.
 
-        Several batches share a round trip, and one connection: two would overtake each other.
+        They go in batches over one connection: two would overtake each other.
         """
         name, once, each = self._acceptance_of(jobs, delay_ms)
         batches = [each[at : at + BATCH] for at in range(0, len(each), BATCH)]
-        # The first batch goes alone, which also loads the script.
-        codes = [code for batch in batches[:1] for code in texts(await self._call(name, once, batch))]
-        together = 1 if isinstance(self.client, RedisCluster) else BATCHES_TOGETHER
-        for at in range(1, len(batches), together):
-            codes += await self._call_together(name, once, batches[at : at + together])
+        codes: list[str] = []
+        at = 0
+        while at < len(batches):
+            # One goes alone, which also loads the script.
+            codes += texts(await self._call(name, once, batches[at]))
+            at += 1
+            for answer in await self._send_in_turn(name, once, batches[at:]):
+                is_lacking = isinstance(answer, NoScriptError)
+                codes += texts(await self._call(name, once, batches[at]) if is_lacking else answer)
+                at += 1
         return codes
 
-    async def _call_together(
+    async def _send_in_turn(
         self, name: str, once: dict[str, Any], batches: Sequence[Sequence[Sequence[Any]]]
-    ) -> list[str]:
-        if len(batches) == 1:
-            return texts(await self._call(name, once, batches[0]))
+    ) -> list[Any]:
+        """What the server answered to the first of the batches, or to all of them."""
         send, script, keys = self._script(name)
+        if not batches or not send.may_follow:
+            return []
         timed = once | self._time(script)
-        pipe = cast("Any", self.client.pipeline(transaction=False))
-        for batch in batches:
-            pipe.evalsha(send.sha, len(keys), *keys, *script.arguments(timed, batch))
+        calls = (script.arguments(timed, batch) for batch in batches)
         with translated(self.where):
-            answers = await pipe.execute(raise_on_error=False)
-        codes: list[str] = []
-        for batch, answer in zip(batches, answers, strict=True):
-            if isinstance(answer, NoScriptError):
-                codes += texts(await self._call(name, once, batch))
-                continue
-            with translated(self.where):
-                if isinstance(answer, Exception):
+            answers = await send.in_turn(keys, calls, BATCHES_IN_FLIGHT)
+            for answer in answers:
+                if isinstance(answer, Exception) and not isinstance(answer, NoScriptError):
                     raise answer
-            codes += texts(answer)
-        return codes
+        return answers
 
     def _acceptance_of(
         self, jobs: Sequence[AcceptedJob], delay_ms: Delay

@@ -6,12 +6,13 @@ never resends, and for a script of one job it costs as much as the script itself
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from redis.asyncio import RedisCluster
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from penstock.store.connect import Client
 
@@ -62,6 +63,38 @@ class DirectScript:
         finally:
             await cast("Any", self._pool).release(connection)
 
+    async def in_turn(
+        self, keys: Sequence[str], calls: Iterable[Sequence[Any]], most_in_flight: int
+    ) -> list[Any]:
+        """Run the script once for each of ``calls``, which are arguments; the replies, or errors, in order.
+
+        Each call is made ready while the server is at work on those before it. After an error no more are
+        sent, so there may be fewer replies than calls.
+        """
+        connection = await cast("Any", self._pool).get_connection()
+        replies: list[Any] = []
+        sent, failed = 0, False
+        try:
+            for arguments in calls:
+                if sent - len(replies) >= most_in_flight:
+                    replies.append(await _reply(connection))
+                    failed = isinstance(replies[-1], ResponseError)
+                if failed:
+                    break
+                await connection.send_command("EVALSHA", self.sha, len(keys), *keys, *arguments)
+                sent += 1
+                # Some event loops write when nothing else is to be done; the server is to begin now.
+                await asyncio.sleep(0)
+            while len(replies) < sent:
+                replies.append(await _reply(connection))
+        except BaseException:
+            # Replies may be left: nobody else is to read them as answers to something else.
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await cast("Any", self._pool).release(connection)
+        return replies
+
     async def _send(self, *command: Any) -> Any:
         if self._pool is None:
             return await self._client.execute_command(*command)
@@ -72,3 +105,10 @@ class DirectScript:
             return await connection.read_response()
         finally:
             await self._pool.release(connection)
+
+
+async def _reply(connection: Any) -> Any:
+    try:
+        return await connection.read_response()
+    except ResponseError as refusal:
+        return refusal
