@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 #: The most jobs of one call of a script.
 BATCH = 64
-#: The most of what a worker claims and writes at once: those scripts take longest, and nobody else is served.
-WORK_BATCH = 48
 BACKSTOP_MS = 86_400_000
 
 

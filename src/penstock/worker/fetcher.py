@@ -12,7 +12,7 @@ from penstock.core.errors import PenstockError, QueueUnavailableError
 from penstock.core.names import new_nonce
 from penstock.core.outcomes import Claim, Claimed
 from penstock.store.engine import Engine
-from penstock.store.script_calls import WORK_BATCH
+from penstock.store.script_calls import BATCH
 from penstock.worker.holdings import Holdings
 
 FIRST_PAUSE_SECONDS = 0.05
@@ -85,7 +85,7 @@ class Fetcher:
         if free <= 0:
             await self._holdings.changed.wait()
             return None
-        asked = min(free, WORK_BATCH)
+        asked = min(free, BATCH)
         claim = await self._claim(asked, new_nonce())
         return None if claim is None else self._take(claim, asked)
 

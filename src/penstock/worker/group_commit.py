@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from penstock.core.errors import PenstockError, QueueUnavailableError
-from penstock.store.script_calls import WORK_BATCH
 
 Item = TypeVar("Item")
 Code = TypeVar("Code")
 
+BATCH = 64
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
 
@@ -62,7 +62,7 @@ class GroupCommit(Generic[Item, Code]):
         while True:
             await self._filled.wait()
             while self._waiting:
-                batch = [self._waiting.popleft() for _ in range(min(WORK_BATCH, len(self._waiting)))]
+                batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
                 self._in_flight = batch
                 await self._send_until_answered(batch)
                 self._in_flight = ()
