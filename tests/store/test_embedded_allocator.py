@@ -72,3 +72,12 @@ def test_a_server_that_has_its_own_or_fails_is_started_as_it_is(tmp_path: Path, 
 def test_a_server_that_cannot_run_is_left_to_say_so(tmp_path: Path) -> None:
     shutil.copy(a_real_library(), tmp_path / NAME)
     assert environment_for(tmp_path / "absent", (tmp_path,)) is None
+
+
+def test_each_start_gets_the_environment_of_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(a_real_library(), tmp_path / NAME)
+    for value in ("one", "two"):
+        monkeypatch.setenv("TOLD_TO_THE_SERVER", value)
+        environment = environment_for(find_binary(), (tmp_path,))
+        assert environment is not None
+        assert environment["TOLD_TO_THE_SERVER"] == value

@@ -27,7 +27,7 @@ async def describe(client: Any, *, embedded: bool) -> dict[str, Any]:
         "server": {
             "name": "valkey" if "valkey_version" in server else "redis",
             "version": str(server.get("valkey_version") or server["redis_version"]),
-            "allocator": _allocator(await client.info("memory"), server["process_id"]),
+            "allocator": _allocator(await client.info("memory"), server["process_id"] if embedded else None),
             "embedded": embedded,
             "settings": settings,
         },
@@ -45,9 +45,11 @@ async def _setting(client: Any, name: str) -> list[tuple[bytes, bytes]]:
     return [(_bytes(key), _bytes(value)) for key, value in found]
 
 
-def _allocator(memory: dict[str, Any], process_id: int) -> str:
-    """What the server was built with, unless something else was put in its place on this machine."""
+def _allocator(memory: dict[str, Any], process_id: int | None) -> str:
+    """What the server was built with, unless its process, if that is on this machine, has another instead."""
     built_with = str(memory["mem_allocator"])
+    if process_id is None:
+        return built_with
     try:
         mapped = Path(f"/proc/{process_id}/maps").read_text(encoding="utf-8", errors="replace")
     except OSError:

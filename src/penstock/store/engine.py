@@ -66,7 +66,7 @@ class Engine(AcceptCalls, FlowCalls):
         comes is on its way to the worker at once. One alone, because a worker that dies while it waits
         without its connection being closed takes what it claims with it, until the lease ends.
         """
-        once = self._claim_of(consumer, request_id, 1)
+        once = self._claim_of(consumer, request_id, 1, None, 1)
         send, script, keys = self._script("claim")
         time = self._time(script)
         if not send.may_follow or time["now_ms"] != "":
@@ -151,12 +151,7 @@ class Engine(AcceptCalls, FlowCalls):
         return max(min(timeout_seconds, self._bell_limit), 0.01)
 
     def _claim_of(
-        self,
-        consumer: str,
-        request_id: str,
-        count: int,
-        unrenewed_ms: int | None = None,
-        suspect_seats: int = 1,
+        self, consumer: str, request_id: str, count: int, unrenewed_ms: int | None, suspect_seats: int
     ) -> dict[str, Any]:
         return {
             "group": self.config.consumer_group,

@@ -128,7 +128,7 @@ class Fetcher:
         """
         request_id, began = new_nonce(), time.monotonic()
         wait_seconds = self._longest_wait_seconds(last)
-        claim = await self._rest(self._engine.claim_at_bell(self._consumer, request_id, wait_seconds))
+        claim = await self._wait_idle(self._engine.claim_at_bell(self._consumer, request_id, wait_seconds))
         waited_ms = (time.monotonic() - began) * 1000
         if claim is None or waited_ms > self._engine.timings.lease_ms / 2:
             # Whether the claim was made, or its lease still runs, is not known: asked for again under the
@@ -144,9 +144,9 @@ class Fetcher:
     async def _wait_for_work(self, last: Claim) -> None:
         # What was claimed begins before the wait is made ready.
         await asyncio.sleep(0)
-        await self._rest(self._engine.wait_for_bell(self._longest_wait_seconds(last)))
+        await self._wait_idle(self._engine.wait_for_bell(self._longest_wait_seconds(last)))
 
-    async def _rest(self, call: Coroutine[Any, Any, Value]) -> Value | None:
+    async def _wait_idle(self, call: Coroutine[Any, Any, Value]) -> Value | None:
         """Its answer; ``None`` if it was refused, or broken off by a stop or a suspect's seat set free."""
         self._idle = asyncio.create_task(call)
         waits: list[asyncio.Task[Any]] = [self._idle]

@@ -21,7 +21,6 @@ _PLACES = (f"/usr/lib/{platform.machine()}-linux-gnu", "/usr/lib64", "/usr/lib",
 _PROBE_SECONDS = 5.0
 
 
-@functools.cache
 def environment_for(binary: Path, places: Sequence[str | Path] = _PLACES) -> dict[str, str] | None:
     """The environment to start ``binary`` in; ``None`` for the caller's own.
 
@@ -31,17 +30,21 @@ def environment_for(binary: Path, places: Sequence[str | Path] = _PLACES) -> dic
     library = next((path for place in places if (path := Path(place) / _NAME).is_file()), None)
     if platform.system() != "Linux" or library is None or "LD_PRELOAD" in os.environ:
         return None
-    environment = os.environ | {"LD_PRELOAD": str(library)}
+    return os.environ | {"LD_PRELOAD": str(library)} if _runs_on(binary, library) else None
+
+
+@functools.cache
+def _runs_on(binary: Path, library: Path) -> bool:
+    """Whether the loader takes the library, and the server has no allocator of its own."""
     try:
         probe = subprocess.run(
             [binary, "--version"],
-            env=environment,
+            env=os.environ | {"LD_PRELOAD": str(library)},
             capture_output=True,
             check=False,
             timeout=_PROBE_SECONDS,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return None
+        return False
     # The loader says on stderr what it could not take, and goes on.
-    fits = probe.returncode == 0 and not probe.stderr and b"malloc=libc" in probe.stdout
-    return environment if fits else None
+    return probe.returncode == 0 and not probe.stderr and b"malloc=libc" in probe.stdout

@@ -3,6 +3,7 @@
 --
 -- KEYS home job
 -- USES clock
+
 -- The value says when a window ends. Its key stays a little longer, so that a clock that is behind the server's
 -- does not find it gone.
 local SPARE_MS = 60000
