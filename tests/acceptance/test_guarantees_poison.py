@@ -4,10 +4,11 @@ import asyncio
 
 from penstock import Job, JobContext, JobStatus, LeaseTimings, Worker
 from tests.conftest import MakeQueue
+from tests.harness.faultproxy import FaultProxy
 from tests.harness.ledger import Ledger
 from tests.harness.servers import Server
 from tests.worker.fleet import FAST
-from tests.worker.support import Workers, completed, ended, running, starts
+from tests.worker.support import Workers, calls, completed, ended, running, starts
 
 INNOCENTS = 9
 # A busy machine must not make a live worker look dead: that would charge its jobs with a crash more.
@@ -77,6 +78,37 @@ async def test_suspects_run_one_at_a_time_beside_others(
     jobs = await completed(queue, suspects)
     assert {job.crashes for job in jobs.values()} == {2}
     assert sum(starts(ledger)[name] for name in suspects) == 9
+    worker.terminate()
+    assert await worker.exited() == 0
+
+
+async def test_a_suspects_seat_is_taken_until_it_is_settled(
+    make_queue: MakeQueue, workers: Workers, ledger: Ledger, proxy: FaultProxy
+) -> None:
+    """Its result would die with the process if the next suspect were the poison."""
+    queue = await make_queue(timings=FAST)
+    gate = {"gate": str(workers.gate())}
+    suspects = ["suspect-0", "suspect-1"]
+    await queue.enqueue_many([Job(gate, type="gated", id=name, max_attempts=9) for name in suspects])
+    for death in (1, 2):
+        worker = await workers.start()
+        await ledger.count("start", 2 * death, 20)
+        worker.kill()
+        await worker.exited()
+    rule = proxy.hold(calls("settle"), times=1)
+    worker = await workers.start(worker_id="last", url=proxy.url)
+    await ledger.count("start", 5, 20)
+    workers.gate().touch()
+    await rule.hit()
+    # From then on no handler runs in the worker; what it asks for at the bell is like any other claim.
+    await proxy.watch(calls("claim")).hit()
+    for number in (1, 2):
+        await queue.enqueue(Job({}, type="quick", id=f"quick-{number}"))
+        await ledger.count("end", 1 + number, 20)
+    assert sum(starts(ledger)[name] for name in suspects) == 5
+    rule.release()
+    await completed(queue, [*suspects, "quick-1", "quick-2"])
+    assert sum(starts(ledger)[name] for name in suspects) == 6
     worker.terminate()
     assert await worker.exited() == 0
 

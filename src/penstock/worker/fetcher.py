@@ -50,7 +50,7 @@ class Fetcher:
         while not self._stopping:
             if claim is None:
                 claim = await self._fill()
-            elif self._holdings.running:
+            elif self._holdings.running or self._holdings.suspects:
                 await self._wait_for_work(claim)
                 claim = None
             else:
@@ -124,7 +124,8 @@ class Fetcher:
     async def _fill_at_bell(self, last: Claim) -> Claim | None:
         """As `_fill`, when nothing runs here: the claim waits on the server, and is made when the bell rings.
 
-        While a handler runs it could hold up the event loop, and what the server has given would wait for it.
+        While a handler runs it could hold up the event loop, and what the server has given would wait for it;
+        while a suspect is held there is no seat for another, and this claim asks for one.
         """
         request_id, began = new_nonce(), time.monotonic()
         wait_seconds = self._longest_wait_seconds(last)

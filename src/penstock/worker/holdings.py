@@ -56,7 +56,9 @@ class Holdings:
         self.max_concurrent = max_concurrent
         self.by_id: dict[str, Holding] = {}
         self.running = 0
-        self.suspects = 0
+        # By id and lease, until they are settled: a result that is not written yet would die with the process
+        # that the next one kills.
+        self.suspects: set[tuple[str, str]] = set()
         self.changed = asyncio.Event()
         self._serial = 0
 
@@ -86,23 +88,23 @@ class Holdings:
         self.by_id[claimed.id] = holding
         self.running += 1
         if holding.is_suspect:
-            self.suspects += 1
+            self.suspects.add((claimed.id, claimed.lease))
         return holding
 
     def handler_ended(self, holding: Holding) -> None:
         """Note that a handler has ended: its slot is free, its lease is held until settled."""
         self.running -= 1
-        if holding.is_suspect:
-            self.suspects -= 1
         holding.task = None
         self.changed.set()
 
     def drop(self, job_id: str, lease: str) -> None:
         """Forget a job that is settled or no longer ours."""
+        if self.suspects:
+            self.suspects.discard((job_id, lease))
         holding = self.by_id.get(job_id)
         if holding is not None and holding.claimed.lease == lease:
             del self.by_id[job_id]
-            self.changed.set()
+        self.changed.set()
 
     def stop(self, job_id: str, reason: StopReason, lease: str | None = None) -> bool:
         """Tell one job to stop; ``False`` if it is not held, or not under ``lease``."""
