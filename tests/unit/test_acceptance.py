@@ -58,7 +58,7 @@ def test_refused(fields: dict[str, Any], message: str) -> None:
 def test_the_form_that_is_sent() -> None:
     job = Job({"n": 1}, type="t", id="x", max_attempts=5, priority=-2, record=True, timeout_seconds=1)
     accepted = accept(job, 0, {})
-    assert accepted[2:] == ("low", True, 5, b"", b"")
+    assert accepted == AcceptedJob("x", accepted.spec, "low", True, 5, b"", b"")
     spec = decode_spec(accepted.spec)
     assert (spec.format, spec.type, spec.payload, spec.priority) == (1, "t", {"n": 1}, -2)
     assert (spec.created_at, spec.timeout_seconds) == (job.created_at, 1)

@@ -30,7 +30,7 @@ KEYS = QueueKeys("penstock:", "q")
 NAMED_FIELDS = {
     "settle": Outcome._fields,
     "enqueue": ("id", "spec", "terms", "apart"),
-    "enqueue_plain": AcceptedJob._fields[:2],
+    "enqueue_plain": AcceptedJob.__struct_fields__[:2],
 }
 
 

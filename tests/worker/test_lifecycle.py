@@ -1,6 +1,7 @@
 """A worker's life: started, stopped, started again, in any weather, and nothing of it left behind."""
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -224,3 +225,25 @@ async def test_a_role_that_fails_ends_the_worker(
         await task
     (job,) = await statuses(queue, ["job"])
     assert (job.status, job.attempts) == (JobStatus.PENDING, 0)
+
+
+@pytest.mark.parametrize("how", ["returns", "raises", "progress"])
+async def test_a_job_that_has_ended_waits_for_no_garbage_collector(make_queue: MakeQueue, how: str) -> None:
+    """Its payload may be a megabyte, and collections may be seconds apart."""
+    queue = await make_queue()
+
+    async def handler(ctx: JobContext) -> None:
+        if how == "raises":
+            raise ValueError("no")
+        if how == "progress":
+            await ctx.progress(50)
+
+    await queue.enqueue_many(Job({}, max_attempts=1) for _ in range(20))
+    gc.collect()
+    gc.disable()
+    try:
+        await Worker(queue, handler).run_until_idle()
+        left = [each for each in gc.get_objects() if isinstance(each, JobContext)]
+    finally:
+        gc.enable()
+    assert left == []

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from redis.exceptions import NoScriptError
 
 from penstock.store.connect import translated
-from penstock.store.packing import Delay, entries, plain_entries
+from penstock.store.packing import Delay, are_plain, entries, plain_entries
 from penstock.store.script_calls import BATCH, ScriptCalls, texts
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class AcceptCalls(ScriptCalls):
 
     async def enqueue(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> list[str]:
         """Accept jobs, after one delay or each after its own: ``ok``, ``kept`` or ``backlog`` for each."""
-        return texts(await self._call(*self._acceptance_of(jobs, delay_ms)))
+        name, once = self._acceptance_of(jobs, delay_ms)
+        return texts(await self._call(name, once, self._entries(name, jobs, delay_ms)))
 
     async def enqueue_children(
         self, parent_id: str, lease: str, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0
@@ -44,9 +45,9 @@ class AcceptCalls(ScriptCalls):
 
     def enqueue_call(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> ScriptCall:
         """The command that ``enqueue`` sends, for a caller with a connection of its own."""
-        name, once, each = self._acceptance_of(jobs, delay_ms)
+        name, once = self._acceptance_of(jobs, delay_ms)
         send, script, keys = self._script(name)
-        arguments = script.arguments(once | self._time(script), each)
+        arguments = script.arguments(once | self._time(script), self._entries(name, jobs, delay_ms))
         return ScriptCall(script.source, ["EVALSHA", send.sha, len(keys), *keys, *arguments])
 
     async def enqueue_in_order(self, jobs: Sequence[AcceptedJob], delay_ms: Delay = 0) -> list[str]:
@@ -54,26 +55,29 @@ class AcceptCalls(ScriptCalls):
 
         They go in batches over one connection: two would overtake each other.
         """
-        name, once, each = self._acceptance_of(jobs, delay_ms)
-        batches = [each[at : at + BATCH] for at in range(0, len(each), BATCH)]
+        name, once = self._acceptance_of(jobs, delay_ms)
+
+        def batch(at: int) -> list[Sequence[Any]]:
+            until = at + BATCH
+            delays = delay_ms if isinstance(delay_ms, int) else delay_ms[at:until]
+            return self._entries(name, jobs[at:until], delays)
+
         codes: list[str] = []
-        at = 0
-        while at < len(batches):
+        while (at := len(codes)) < len(jobs):
             # One goes alone, which also loads the script.
-            codes += texts(await self._call(name, once, batches[at]))
-            at += 1
-            for answer in await self._send_in_turn(name, once, batches[at:]):
+            codes += texts(await self._call(name, once, batch(at)))
+            following = map(batch, range(at + BATCH, len(jobs), BATCH))
+            for answer in await self._send_in_turn(name, once, following):
                 is_lacking = isinstance(answer, NoScriptError)
-                codes += texts(await self._call(name, once, batches[at]) if is_lacking else answer)
-                at += 1
+                codes += texts(await self._call(name, once, batch(len(codes))) if is_lacking else answer)
         return codes
 
     async def _send_in_turn(
-        self, name: str, once: dict[str, Any], batches: Sequence[Sequence[Sequence[Any]]]
+        self, name: str, once: dict[str, Any], batches: Iterable[Sequence[Sequence[Any]]]
     ) -> list[Any]:
         """What the server answered to the first of the batches, or to all of them."""
         send, script, keys = self._script(name)
-        if not batches or not send.may_follow:
+        if not send.may_follow:
             return []
         timed = once | self._time(script)
         calls = (script.arguments(timed, batch) for batch in batches)
@@ -84,14 +88,15 @@ class AcceptCalls(ScriptCalls):
                     raise answer
         return answers
 
-    def _acceptance_of(
-        self, jobs: Sequence[AcceptedJob], delay_ms: Delay
-    ) -> tuple[str, dict[str, Any], list[Sequence[Any]]]:
-        """The script that accepts the jobs, and what it is given once and for each."""
-        plain = plain_entries(jobs, delay_ms)
-        if plain is not None:
-            return "enqueue_plain", {}, plain
-        return "enqueue", self._acceptance, entries(jobs, delay_ms, self.config.compress_above_bytes)
+    def _acceptance_of(self, jobs: Sequence[AcceptedJob], delay_ms: Delay) -> tuple[str, dict[str, Any]]:
+        """The script that accepts the jobs, and what it is given once."""
+        return ("enqueue_plain", {}) if are_plain(jobs, delay_ms) else ("enqueue", self._acceptance)
+
+    def _entries(self, name: str, jobs: Sequence[AcceptedJob], delay_ms: Delay) -> list[Sequence[Any]]:
+        """What it is given for each."""
+        if name == "enqueue_plain":
+            return plain_entries(jobs)
+        return entries(jobs, delay_ms, self.config.compress_above_bytes)
 
     @cached_property
     def _acceptance(self) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def _accepted(
         job.created_at = moved_ms / 1000
     flow = decode(source.fields.get("flow") or b"{}")
     shared = {name: value for name, value in flow.items() if name in _SHARED_OPTIONS}
-    return accept(job, 0, {})._replace(flow=_encoder.encode(shared) if shared else b"")
+    return msgspec.structs.replace(accept(job, 0, {}), flow=_encoder.encode(shared) if shared else b"")
 
 
 def _copies(job_id: str, steps: Mapping[str, bytes], from_step: str | None) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import groupby
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from penstock.core.acceptance import AcceptedJob, accept, check_duration
 from penstock.core.clock import Clock
@@ -30,6 +30,22 @@ from penstock.store.reach import Reach
 
 #: An accepted job and the milliseconds until it is ready.
 Parcel: TypeAlias = "tuple[AcceptedJob, int]"
+
+
+class _Group(NamedTuple):
+    """Jobs that are accepted together: what is sent, the queue of each, and parents by its place."""
+
+    accepted: list[AcceptedJob]
+    names: list[str]
+    parents: dict[int, list[str]]
+
+    def of(self, places: Sequence[int]) -> _Group:
+        """Some of them."""
+        return _Group(
+            [self.accepted[place] for place in places],
+            [self.names[place] for place in places],
+            {at: self.parents[place] for at, place in enumerate(places) if place in self.parents},
+        )
 
 
 class Intake:
@@ -76,40 +92,42 @@ class Intake:
     ) -> list[str]:
         """Accept many jobs, all of them checked before the first is sent; their ids in order."""
         trace = current_trace()
-        prepared = [(job, accept(job, priority, trace, self._ttl_ms)) for job in jobs]
-        names = [queue_name or job.queue_name or self._queue_name for job, _ in prepared]
-        in_turn = [check_queue_name(name) for name, _ in groupby(names)]
+        group = _Group([], [], {})
+        for job in jobs:
+            if job.parents:
+                group.parents[len(group.accepted)] = job.parents
+            group.accepted.append(accept(job, priority, trace, self._ttl_ms))
+            group.names.append(queue_name or job.queue_name or self._queue_name)
+        in_turn = [check_queue_name(name) for name, _ in groupby(group.names)]
         if len(in_turn) == 1:
-            return await self._send_group(names[0], prepared, delay_ms, durable)
-        places = list(range(len(prepared)))
-        if not any(parents_abroad(job.parents) for job, _ in prepared if job.parents):
+            return await self._send_group(in_turn[0], group, delay_ms, durable)
+        places = list(range(len(group.names)))
+        if not any(parents_abroad(parents) for parents in group.parents.values()):
             # One round trip takes more when a queue's jobs go together; their order on it stays.
-            places.sort(key=names.__getitem__)
-        ids = [""] * len(prepared)
-        for name, group in groupby(places, key=names.__getitem__):
-            going = list(group)
-            kept = await self._send_group(name, [prepared[place] for place in going], delay_ms, durable)
-            for place, job_id in zip(going, kept, strict=True):
+            places.sort(key=group.names.__getitem__)
+        ids = [""] * len(places)
+        for name, going in groupby(places, key=group.names.__getitem__):
+            chosen = list(going)
+            kept = await self._send_group(name, group.of(chosen), delay_ms, durable)
+            for place, job_id in zip(chosen, kept, strict=True):
                 ids[place] = job_id
         return ids
 
-    async def _send_group(
-        self, name: str, group: list[tuple[Job, AcceptedJob]], delay_ms: int, durable: bool
-    ) -> list[str]:
-        children = [place for place, (job, _) in enumerate(group) if job.parents]
-        for place in children:
-            await check_parents_abroad(self._reach, group[place][0].id, group[place][0].parents)
+    async def _send_group(self, name: str, group: _Group, delay_ms: int, durable: bool) -> list[str]:
+        accepted = group.accepted
+        for place, parents in group.parents.items():
+            await check_parents_abroad(self._reach, accepted[place].id, parents)
         engine = await self._reach.prepared(name)
         if durable:
-            codes = await enqueue_durably(engine, [(accepted, delay_ms) for _, accepted in group])
+            codes = await enqueue_durably(engine, [(job, delay_ms) for job in accepted])
         else:
-            codes = await engine.enqueue_in_order([accepted for _, accepted in group], delay_ms)
-        for place in children:
+            codes = await engine.enqueue_in_order(accepted, delay_ms)
+        for place, parents in group.parents.items():
             if codes[place] in ("ok", "kept"):
-                await link_parents_abroad(self._reach, name, group[place][0].id, group[place][0].parents)
+                await link_parents_abroad(self._reach, name, accepted[place].id, parents)
         return [
-            accepted.id if code == "ok" else kept_id(code, accepted.id, engine)
-            for (_, accepted), code in zip(group, codes, strict=True)
+            job.id if code == "ok" else kept_id(code, job.id, engine)
+            for job, code in zip(accepted, codes, strict=True)
         ]
 
     async def close(self) -> None:

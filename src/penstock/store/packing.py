@@ -14,16 +14,17 @@ if TYPE_CHECKING:
 
 #: Milliseconds until a job is ready: one for all jobs of a call, or one for each.
 Delay: TypeAlias = "int | Sequence[int]"
-# The lane, whether it is recorded, its attempts, a payload apart, options of flow control.
-_USUAL = ("normal", False, 3, b"", b"")
 
 
-def plain_entries(jobs: Sequence[AcceptedJob], delay_ms: Delay) -> list[Sequence[Any]] | None:
-    """Jobs as the script for the usual terms takes them; ``None`` when some are on others."""
+def are_plain(jobs: Sequence[AcceptedJob], delay_ms: Delay) -> bool:
+    """Whether the script for the usual terms can take all of them."""
     delayed = delay_ms if isinstance(delay_ms, int) else any(delay_ms)
-    if delayed or any(job[2:] != _USUAL for job in jobs):
-        return None
-    return [job[:2] for job in jobs]
+    return not delayed and all(job.is_usual for job in jobs)
+
+
+def plain_entries(jobs: Sequence[AcceptedJob]) -> list[Sequence[Any]]:
+    """Jobs as the script for the usual terms takes each."""
+    return [(job.id, job.spec) for job in jobs]
 
 
 def entries(
@@ -44,7 +45,7 @@ def entries(
 
 def terms_of(job: AcceptedJob, delay_ms: int = 0) -> bytes:
     """What a script is told of a job beside its spec and payload: nothing if that is the usual."""
-    if not delay_ms and job[2:] == _USUAL:
+    if not delay_ms and job.is_usual:
         return b""
     terms = f"{job.lane} {delay_ms} {job.record:d} {job.max_attempts} "
     return terms.encode() + job.flow

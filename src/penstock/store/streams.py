@@ -112,6 +112,8 @@ class RedisStreamsQueue(SteeredQueue):
     ) -> list[str]:
         """Accept many jobs, 64 a round trip; all are checked before the first is sent.
 
+        A generator that makes them is faster than a list, which Python's garbage collector walks.
+
         Answers and raises as ``enqueue`` does, for the first job that is refused; others of the list
         may have been accepted then.
         """

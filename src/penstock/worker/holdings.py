@@ -95,6 +95,9 @@ class Holdings:
         """Note that a handler has ended: its slot is free, its lease is held until settled."""
         self.running -= 1
         holding.task = None
+        # It leads to the job's context and from there back here: what it holds is to go now, payload and all,
+        # and not when the garbage collector comes by.
+        holding.on_stop = None
         self.changed.set()
 
     def drop(self, job_id: str, lease: str) -> None:

@@ -63,7 +63,8 @@ async def producer() -> AsyncIterator[Producer]:
         await queue.enqueue(Job(payload=PAYLOAD, type="noop", record=record))
 
     async def many(how_many: int) -> None:
-        await queue.enqueue_many([Job(payload=PAYLOAD, type="noop", record=record) for _ in range(how_many)])
+        # Made as they are taken, so that the garbage collector meets none of them again.
+        await queue.enqueue_many(Job(payload=PAYLOAD, type="noop", record=record) for _ in range(how_many))
 
     async def hang_once(marker: str) -> None:
         await queue.enqueue(Job(payload={"marker": marker}, type="hang"))
