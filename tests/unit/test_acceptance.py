@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from penstock import InvalidJobError, Job
-from penstock.core.acceptance import accept, check_duration, lane_of
+from penstock.core.acceptance import AcceptedJob, accept, check_duration, lane_of
 from penstock.core.codec import decode_spec
 from penstock.core.errors import InvalidNameError, PayloadTooLargeError
 
