@@ -128,6 +128,7 @@ ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("idle worker", "% of a core", ("strain", "idle_cpu_percent")),
     ("idle worker's calls", "a second", ("strain", "idle_calls_per_s")),
     ("event loop under load, at worst late by", "ms", ("strain", "loop_lag_ms")),
+    ("scripts under load, p99", "ms", ("strain", "script_p99_ms")),
     ("slowest script under load", "ms", ("strain", "slowest_script_ms")),
 )
 
