@@ -227,17 +227,26 @@ async def test_a_role_that_fails_ends_the_worker(
     assert (job.status, job.attempts) == (JobStatus.PENDING, 0)
 
 
-@pytest.mark.parametrize("how", ["returns", "raises", "progress"])
+@pytest.mark.parametrize("how", ["returns", "raises", "speaks", "sleeps", "thread", "thread raises"])
 async def test_a_job_that_has_ended_waits_for_no_garbage_collector(make_queue: MakeQueue, how: str) -> None:
     """Its payload may be a megabyte, and collections may be seconds apart."""
     queue = await make_queue()
 
-    async def handler(ctx: JobContext) -> None:
+    async def on_the_loop(ctx: JobContext) -> None:
         if how == "raises":
             raise ValueError("no")
-        if how == "progress":
+        if how == "speaks":
             await ctx.progress(50)
+            await ctx.step("one", lambda: 1)
+            await ctx.emit("two")
+        if how == "sleeps":
+            await ctx.sleep(60)
 
+    def in_a_thread(_: JobContext) -> None:
+        if how == "thread raises":
+            raise ValueError("no")
+
+    handler = in_a_thread if how.startswith("thread") else on_the_loop
     await queue.enqueue_many(Job({}, max_attempts=1) for _ in range(20))
     gc.collect()
     gc.disable()

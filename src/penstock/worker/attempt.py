@@ -72,7 +72,7 @@ async def _perform(
     context = JobContext(
         holding, spec, payload, (room.queue_name, room.worker_id), room.reporter, room.handlers.threads
     )
-    holding.on_stop = context.mark_cancelled
+    holding.on_stop = context.interrupt
     try:
         if spec.timeout_seconds is None and spec.idle_timeout_seconds is None and not spec.trace:
             result = await room.dispatcher.run(holding, context, found)
@@ -84,6 +84,8 @@ async def _perform(
         result = None
     if context.waits is not None and (parked := context.waits.raised) is not None:
         # However the handler came out, also with a result or an error: its job was parked before.
+        # Its traceback leads to the context and that to it: only the garbage collector could part the two.
+        parked.with_traceback(None)
         lost = holding.stopping == "lost"
         return None if lost else parked.outcome(claimed, room.reporter.now_seconds())
     if holding.stopping == "cancel" and context.has_seen_cancellation:
@@ -102,7 +104,7 @@ async def _invoke_within(
         if spec.timeout_seconds is None and spec.idle_timeout_seconds is None:
             return await room.dispatcher.run(holding, context, found)
         watchdog = Watchdog(holding, spec.timeout_seconds, spec.idle_timeout_seconds)
-        context.watchdog = watchdog
+        holding.watchdog = watchdog
         try:
             result = await room.dispatcher.run(holding, context, found)
         except BaseException as error:

@@ -35,7 +35,7 @@ class JobContext(Standing):
             raise InvalidJobError(f"progress must be from 0 to 100, got {percent!r}")
         self._begin()
         code = await self._reporter.progress(self.id, self._claimed.lease, round(percent, 2), step or "")
-        await self._obey(code)
+        await self._holding.obey(code)
 
     @overload
     async def step(
@@ -125,7 +125,7 @@ class JobContext(Standing):
             raise FeedFullError(
                 f"the live feed of job {self.id} is full at 10,000 entries: emit fewer or larger events"
             )
-        await self._obey(code)
+        await self._holding.obey(code)
 
     async def report_usage(self, **amounts: float) -> None:
         """Say what the job has used since it last said so: ``tokens=512, cost=0.03, units=1``.
@@ -139,7 +139,7 @@ class JobContext(Standing):
         self._begin()
         if amounts:
             used = list(amounts.items())
-            await self._obey(
+            await self._holding.obey(
                 await self._reporter.report_usage(self.id, self._claimed.lease, self._spec.type, used)
             )
 
@@ -158,7 +158,7 @@ class JobContext(Standing):
             self._children = Children(self._claimed, self._queue_name, self._reporter)
         made = await self._children.enqueue(child, job_id, priority, delay_seconds)
         if made is None:
-            await self._obey("lost")
+            await self._holding.obey("lost")
         return str(made)
 
     async def parents(self) -> dict[str, ParentOutcome]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from penstock.core.errors import LeaseLostError
 from penstock.core.outcomes import Claimed
 from penstock.worker.beat_board import line
+
+if TYPE_CHECKING:
+    from penstock.worker.watchdog import Watchdog
 
 StopReason: TypeAlias = Literal["cancel", "release", "lost", "timeout"]
 
@@ -17,7 +21,18 @@ SUSPECT_CRASHES = 2
 class Holding:
     """A claimed job: its lease, its task while the handler runs, and why it was told to stop."""
 
-    __slots__ = ("board_line", "claimed", "has_begun", "in_thread", "on_stop", "serial", "stopping", "task")
+    __slots__ = (
+        "board_line",
+        "claimed",
+        "has_begun",
+        "in_thread",
+        "is_told",
+        "on_stop",
+        "serial",
+        "stopping",
+        "task",
+        "watchdog",
+    )
 
     def __init__(self, claimed: Claimed, serial: int) -> None:
         """``serial`` numbers the attempts of one worker process, from 1."""
@@ -27,7 +42,9 @@ class Holding:
         self.serial = serial
         self.has_begun = False
         self.in_thread = False
+        self.is_told = False
         self.stopping: StopReason | None = None
+        self.watchdog: Watchdog | None = None
         self.on_stop: Callable[[], None] | None = None
         self.task: asyncio.Task[None] | None = None
 
@@ -41,11 +58,37 @@ class Holding:
         if self.task is None or self.stopping in ("lost", reason):
             return
         self.stopping = reason
+        self.is_told = True
         if self.on_stop is not None:
             self.on_stop()
         # A task that has not begun would end without a word; it looks at `stopping` when it begins.
         if self.has_begun and not (self.in_thread and reason in {"cancel", "timeout"}):
             self.task.cancel()
+
+    async def obey(self, code: str) -> None:
+        """Act on the server's answer to something that the handler said."""
+        if code == "lost":
+            self.is_told = True
+            raise LeaseLostError(f"job {self.claimed.id} is no longer this worker's: its lease was lost")
+        if code == "cancel":
+            self.stop("cancel")
+            # Gives the cancellation its chance before the handler takes up the next piece of work.
+            await asyncio.sleep(0)
+            if self.in_thread:
+                raise asyncio.CancelledError
+
+    def sign_of_life(self, lasting_seconds: float = 0) -> None:
+        """Note that the attempt lives, and will be silent on purpose for ``lasting_seconds``."""
+        if self.watchdog is not None:
+            self.watchdog.sign_of_life(lasting_seconds)
+
+    def end(self) -> None:
+        """The handler has ended.
+
+        What leads to its context and from there back here goes now, payload and results with it, and not
+        when the garbage collector comes by.
+        """
+        self.task = self.on_stop = self.watchdog = None
 
 
 class Holdings:
@@ -94,10 +137,7 @@ class Holdings:
     def handler_ended(self, holding: Holding) -> None:
         """Note that a handler has ended: its slot is free, its lease is held until settled."""
         self.running -= 1
-        holding.task = None
-        # It leads to the job's context and from there back here: what it holds is to go now, payload and all,
-        # and not when the garbage collector comes by.
-        holding.on_stop = None
+        holding.end()
         self.changed.set()
 
     def drop(self, job_id: str, lease: str) -> None:

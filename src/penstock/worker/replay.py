@@ -69,7 +69,7 @@ class _ReplayBook(StepBook):
     __slots__ = ("went_on",)
 
     def __init__(self, holding: Holding, room: tuple[Reporter, ThreadCrew]) -> None:
-        super().__init__(holding, room, _obey_nothing, lambda _: None)
+        super().__init__(holding, room)
         self.went_on: _WouldGoOn | None = None
 
     async def keep(self, name: str, place: int, inputs: Any, make: Callable[[], Awaitable[bytes]]) -> bytes:
@@ -158,10 +158,6 @@ async def _run(history: History, table: HandlerTable, found: Found) -> ReplayRep
     if error is not None:
         return _at_an_error(history, f"{type(error).__name__}: {error}")
     return _at_the_end(history, result, _not_taken(history, book))
-
-
-async def _obey_nothing(code: str) -> None:
-    """There is no server that could say anything."""
 
 
 def _at_a_missing_step(history: History, step: str) -> ReplayReport:

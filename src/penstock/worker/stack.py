@@ -41,3 +41,5 @@ def watched(
         return stop.value  # type: ignore[no-any-return]
     finally:
         mark(0)
+        # What is raised leads to this frame, and these would lead back to what is raised.
+        value = paused = None

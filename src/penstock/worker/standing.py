@@ -9,7 +9,6 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from penstock.core.codec import JobSpec
-from penstock.core.errors import LeaseLostError
 from penstock.core.job import Job
 from penstock.core.outcomes import Claimed
 from penstock.store.records import claimed_job
@@ -19,7 +18,6 @@ from penstock.worker.reporter import Reporter
 from penstock.worker.steps import StepBook
 from penstock.worker.suspension import Suspension, Waits
 from penstock.worker.thread_crew import ThreadCrew
-from penstock.worker.watchdog import Watchdog
 
 Value = TypeVar("Value")
 
@@ -32,7 +30,6 @@ class Standing:
         "_children",
         "_claimed",
         "_holding",
-        "_is_cancelled",
         "_job",
         "_queue_name",
         "_reporter",
@@ -43,7 +40,6 @@ class Standing:
         "has_seen_cancellation",
         "payload",
         "waits",
-        "watchdog",
     )
 
     def __init__(
@@ -63,9 +59,7 @@ class Standing:
         self._queue_name, self._worker_id = place
         self._reporter = reporter
         self._threads = threads
-        self._is_cancelled = False
         self.has_seen_cancellation = False
-        self.watchdog: Watchdog | None = None
         # Made when first needed: most handlers need none of them.
         self._job: Job | None = None
         self._book: StepBook | None = None
@@ -91,9 +85,9 @@ class Standing:
         interrupted in ``ctx.wait``. A cancelled job's function that has seen ``True`` and returns is
         taken to have stopped.
         """
-        if self._is_cancelled:
+        if self._holding.is_told:
             self.has_seen_cancellation = True
-        return self._is_cancelled
+        return self._holding.is_told
 
     @property
     def job(self) -> Job:
@@ -119,9 +113,8 @@ class Standing:
         finally:
             self._waiting.discard(future)
 
-    def mark_cancelled(self) -> None:
-        """Note that this attempt should stop; called by the worker."""
-        self._is_cancelled = True
+    def interrupt(self) -> None:
+        """End what a thread waits for, since the attempt should stop; called by the worker."""
         for future in list(self._waiting or ()):
             future.cancel()
 
@@ -132,36 +125,19 @@ class Standing:
 
     def _begin(self) -> None:
         """What every call does first."""
-        if self.watchdog is not None:
-            self.watchdog.sign_of_life()
+        self._holding.sign_of_life()
         if self.waits is not None and self.waits.raised is not None:
             # Code that went on regardless must not act for a job that is parked.
             raise self.waits.raised
         if self._holding.stopping == "timeout" and self._holding.in_thread:
             raise asyncio.CancelledError
 
-    async def _obey(self, code: str) -> None:
-        if code == "lost":
-            self._is_cancelled = True
-            raise LeaseLostError(f"job {self.id} is no longer this worker's: its lease was lost")
-        if code == "cancel":
-            self._holding.stop("cancel")
-            # Gives the cancellation its chance before the handler takes up the next piece of work.
-            await asyncio.sleep(0)
-            if self._holding.in_thread:
-                raise asyncio.CancelledError
-
     def _steps(self) -> StepBook:
         if self._book is None:
-            room = (self._reporter, self._threads)
-            self._book = StepBook(self._holding, room, self._obey, self._sign_of_life)
+            self._book = StepBook(self._holding, (self._reporter, self._threads))
         return self._book
 
     def _waiter(self) -> Waits:
         if self.waits is None:
             self.waits = Waits(self.id, self._reporter, self._steps())
         return self.waits
-
-    def _sign_of_life(self, lasting_seconds: float) -> None:
-        if self.watchdog is not None:
-            self.watchdog.sign_of_life(lasting_seconds)

@@ -63,29 +63,19 @@ class StepBook:
     __slots__ = (
         "_holding",
         "_loading",
-        "_obey",
         "_places",
         "_quiet",
         "_reporter",
-        "_signs",
         "_stored",
         "_threads",
         "_under_way",
         "used",
     )
 
-    def __init__(
-        self,
-        holding: Holding,
-        room: tuple[Reporter, ThreadCrew],
-        obey: Callable[[str], Awaitable[None]],
-        signs: Callable[[float], None],
-    ) -> None:
-        """``obey`` acts on the store's answers; ``signs`` hears that the attempt lives, and for how long."""
+    def __init__(self, holding: Holding, room: tuple[Reporter, ThreadCrew]) -> None:
+        """``room`` is what stores a step, and where plain functions run."""
         self._holding = holding
         self._reporter, self._threads = room
-        self._obey = obey
-        self._signs = signs
         self._stored: dict[str, bytes] | None = None if holding.claimed.steps else {}
         self._loading: asyncio.Lock | None = None
         self.used: set[str] = set()
@@ -157,12 +147,12 @@ class StepBook:
         code = await self._reporter.store_step(
             claimed.id, claimed.lease, name, _record_encoder.encode(record)
         )
-        self._signs(0)
+        self._holding.sign_of_life()
         if code == "full":
             raise StepLimitError(f"step {name!r} is one too many: a job keeps at most 1,000 steps")
         if code == "corrupt":
             raise StepError(f"step {name!r} cannot be stored: the job's steps are damaged on the server")
-        await self._obey(code)
+        await self._holding.obey(code)
 
     async def quiet(self) -> None:
         """Wait until no step is under way."""
@@ -207,9 +197,9 @@ class StepBook:
         if self._holding.stopping is not None:
             # A function in a thread may have gone on after it was told to stop.
             raise asyncio.CancelledError
-        self._signs(seconds)
+        self._holding.sign_of_life(seconds)
         await asyncio.sleep(seconds)
-        self._signs(0)
+        self._holding.sign_of_life()
 
     async def _call(self, name: str, function: StepFunction) -> Any:
         around = _step_around.set(name)

@@ -9,6 +9,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 Value = TypeVar("Value")
@@ -16,7 +17,8 @@ Value = TypeVar("Value")
 
 class _Task(NamedTuple):
     call: Callable[[], Any]
-    answer: Callable[[Any, BaseException | None], None]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
 
 
 class ThreadCrew:
@@ -38,13 +40,13 @@ class ThreadCrew:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Value] = loop.create_future()
-
-        def answer(value: Any, error: BaseException | None) -> None:
-            loop.call_soon_threadsafe(_conclude, future, value, error)
-
-        context = contextvars.copy_context()
-        self._member().put(_Task(lambda: context.run(function, *arguments), answer))
-        return await future
+        call = partial(contextvars.copy_context().run, function, *arguments)
+        self._member().put(_Task(call, loop, future))
+        try:
+            return await future
+        finally:
+            # What it raises leads here, and would lead back: only the garbage collector could part the two.
+            del future
 
     def close(self) -> None:
         """Let idle threads end now and busy ones when their function returns."""
@@ -72,7 +74,7 @@ class ThreadCrew:
             if self._is_closed:
                 self.close()
             try:
-                task.answer(value, error)
+                task.loop.call_soon_threadsafe(_conclude, task.future, value, error)
             except RuntimeError:
                 # The loop has ended, and nobody waits any more.
                 return
