@@ -167,3 +167,14 @@ async def test_a_bulk_whose_answer_is_lost_is_not_resent(make_queue: MakeQueue, 
     with pytest.raises(QueueUnavailableError):
         await queue.enqueue_many([Job(id=f"job-{number}") for number in range(192)])
     assert rule.hits == 1
+
+
+async def test_what_goes_by_way_of_the_client_library_is_sent_once(
+    make_queue: MakeQueue, proxy: FaultProxy
+) -> None:
+    """How long an outage is waited out, and what may be sent again, is not for the library to say."""
+    queue = await make_queue("q", url=proxy.url)
+    rule = proxy.cut_before("HGETALL", times=None)
+    with pytest.raises(QueueUnavailableError):
+        await queue.get_status("job")
+    assert rule.hits == 1
