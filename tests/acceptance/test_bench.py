@@ -7,11 +7,13 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from redis import Redis
+from rich.console import Console
 from typer.testing import CliRunner
 
 from penstock.bench import draining, processes, recovery
@@ -22,9 +24,9 @@ from penstock.bench.features import document as features_document
 from penstock.bench.plan import Plan
 from penstock.bench.players.player import Tally, read_tally
 from penstock.bench.processes import MeasureFailedError, ask, kill_tree, tree_of, worker
-from penstock.bench.report import document
+from penstock.bench.report import document, tables
 from penstock.bench.suite import Results, run_suite
-from penstock.bench.systems import System, bare_redis
+from penstock.bench.systems import LABELS, PEERS, System, bare_redis
 from penstock.cli.app import app
 from penstock.core.errors import ConfigurationError
 from tests.harness.servers import Server
@@ -125,6 +127,27 @@ def test_a_server_that_is_given_keeps_what_is_on_it(valkey: Server, tmp_path: Pa
     assert ours["strain"]["loop_lag_ms"] > 0
     # On a server that is given, the settings of its log of slow commands are left alone.
     assert ours["strain"]["script_p99_ms"] is ours["strain"]["slowest_script_ms"] is None
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 300])
+def test_what_does_not_fit_beside_goes_below(width: int) -> None:
+    server: dict[str, Any] = {"name": "valkey", "version": "9", "allocator": "libc", "settings": {}}
+    machine = {"cores": 2, "processor": "any", "load_before": 0, "load_after": 0, "rounds": 1}
+    names = ("penstock", "raw", *PEERS)
+    figures = {
+        "machine": machine | {"server": server},
+        "systems": {name: {"enqueue_one": 12_345.0 + at} for at, name in enumerate(names)},
+    }
+    console = Console(width=width, file=StringIO())
+    found = tables(figures, console)
+    console.print(*found, sep="\n")
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "…" not in shown
+    assert all(
+        LABELS.get(name, name) in shown and f"{12_345 + at:,}" in shown for at, name in enumerate(names)
+    )
+    assert shown.count("12,345") == len(found)
+    assert (len(found) == 1) is (width == 300)
 
 
 def test_peers_are_refused_on_a_server_that_is_given(valkey: Server) -> None:

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from rich.table import Table
+from rich.console import Console
+from rich.table import Column, Table
 
 from penstock.bench.plan import CONCURRENCIES, MIDDLE
 from penstock.bench.suite import Results
@@ -14,6 +15,8 @@ from penstock.bench.systems import LABELS, PEERS
 
 Figures: TypeAlias = dict[str, Any]
 
+_UNBOUNDED = 10_000
+_WIDEST_LABEL = 30
 _WHOLE_FROM = 100
 _PLAIN = (
     "enqueue_one", "enqueue_bulk", "drain_two_workers", "pickup_p50_ms", "pickup_p99_ms", "bytes_per_job",
@@ -137,17 +140,41 @@ def _paths() -> list[tuple[str, ...]]:
     return [path for _, _, path in ROWS if path[0] not in {*_OURS, "drain_best", "claim_backlog", "strain"}]
 
 
-def table(figures: Figures) -> Table:
-    """The document as a table, a column for each system."""
+def tables(figures: Figures, console: Console) -> list[Table]:
+    """The document as tables, a column for each system; more than one where the console is too narrow.
+
+    Each begins with the system that is measured first, so that the others can be held against it.
+    """
+    unbounded = console.options.update(max_width=_UNBOUNDED)
+    found = _blocks(figures, _UNBOUNDED)
+    for most in range(len(figures["systems"]) - 1, 0, -1):
+        found = _blocks(figures, most)
+        if all(console.measure(table, options=unbounded).maximum <= console.width for table in found):
+            break
+    found[0].title_justify = "left"
+    found[0].title = "Jobs of 150 bytes that do nothing"
+    found[-1].caption = _caption(figures)
+    return found
+
+
+def _blocks(figures: Figures, most: int) -> list[Table]:
+    first, *others = figures["systems"]
+    starts = range(0, len(others), most) or (0,)
+    return [_table(figures, [first], others[at : at + most], is_first=at == 0) for at in starts]
+
+
+def _table(figures: Figures, first: list[str], others: list[str], *, is_first: bool) -> Table:
+    names = first + others
     systems = figures["systems"]
-    grid = Table(title="Jobs of 150 bytes that do nothing", title_justify="left", caption=_caption(figures))
-    grid.add_column()
-    for name in systems:
-        grid.add_column(LABELS.get(name, name), justify="right")
+    grid = Table(
+        Column(max_width=_WIDEST_LABEL),
+        *(Column(LABELS.get(name, name), justify="right", no_wrap=True) for name in names),
+    )
     for label, unit, path in ROWS:
-        values = [at(system, path) for system in systems.values()]
-        if any(value is not None for value in values):
-            grid.add_row(f"{label} [dim]{unit}[/]", *(shown(value) for value in values))
+        values = {name: at(systems[name], path) for name in names}
+        told = names if is_first else others
+        if any(values[name] is not None for name in told):
+            grid.add_row(f"{label} [dim]{unit}[/]", *(shown(values[name]) for name in names))
     return grid
 
 

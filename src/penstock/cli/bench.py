@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from penstock.cli.exits import ExitCode, stop
 from penstock.cli.options import run
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from penstock.bench.suite import Report
@@ -91,7 +93,7 @@ def bench(  # noqa: PLR0917 - each argument is an option
       penstock bench --json bench.json
       penstock bench --features
     """
-    from penstock.bench.report import document, failures, table
+    from penstock.bench.report import document, failures, tables
 
     if features:
         _compare(baseline, rounds, json_file)
@@ -101,7 +103,7 @@ def bench(  # noqa: PLR0917 - each argument is an option
     figures["machine"]["command"] = _command(
         quick=quick, rounds=rounds, peers=peers, only=only or [], redis_url=redis_url
     )
-    _print(figures, table(figures), json_file)
+    _print(figures, partial(tables, figures), json_file)
     if json_file != STDOUT:
         for line in failures(figures):
             typer.echo(f"not measured: {line}", err=True)
@@ -135,7 +137,7 @@ def _compare(revision: str, rounds: int | None, json_file: str | None) -> None:
     plan = Plan.of_features(rounds or 7)
     found = _reporting(lambda report: features.compare(plan, revision, report))
     found["machine"]["command"] = f"penstock bench --features --baseline {revision} --rounds {plan.rounds}"
-    _print(found, features.table(found), json_file)
+    _print(found, lambda _: [features.table(found)], json_file)
 
 
 def _command(
@@ -165,13 +167,14 @@ def _reporting(measure: Callable[[Report], Coroutine[Any, Any, Any]]) -> Any:
         return run(measure(report))
 
 
-def _print(figures: dict[str, Any], grid: Table, json_file: str | None) -> None:
+def _print(figures: dict[str, Any], grids: Callable[[Console], list[Table]], json_file: str | None) -> None:
     from rich.console import Console
 
     if json_file == STDOUT:
         typer.echo(json.dumps(figures))
         return
-    Console().print(grid)
+    console = Console()
+    console.print(*grids(console), sep="\n")
     if json_file is not None:
         _write(Path(json_file), figures)
 
