@@ -109,15 +109,15 @@ class _Million:
         return sum(counts[status.value] for status in FINAL_STATUSES)
 
     async def _memory(self) -> int:
-        """What the server's data set takes, in bytes; freed pieces are given back first."""
-        # Its log of slow commands is no part of that, and longer the slower the machine is.
+        """What the server takes without its clients' buffers, in bytes; freed pieces are given back first."""
+        # Its log of slow commands is longer the slower the machine is; what a connection still has from its
+        # last large command is let go some seconds later.
         await self._anvil.tell("SLOWLOG", "RESET")
         await self._anvil.tell("MEMORY", "PURGE")
         facts = await self._anvil.tell("INFO", "memory")
         if isinstance(facts, bytes):
-            lines = dict(line.split(":", 1) for line in facts.decode().split("\r\n") if ":" in line)
-            return int(lines["used_memory"])
-        return int(facts["used_memory"])
+            facts = dict(line.split(":", 1) for line in facts.decode().split("\r\n") if ":" in line)
+        return int(facts["used_memory"]) - int(facts["mem_clients_normal"])
 
     def _resident(self) -> list[int]:
         return [_resident_bytes(hand.pid) for hand in self._crew.hands]
