@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from penstock.cli.demo.library import LARGE_NAME
+from penstock.worker.reporter import Reporter
 from tests.acceptance.command_line import REPOSITORY, TRACEBACK, Finished, penstock, written
 from tests.harness.guardian import Guardian
 from tests.harness.processes import ProcessStarter
@@ -27,12 +28,12 @@ KEYS = {
 }
 
 FORGET_FINISHED_STEPS = """
-from penstock.worker.context import JobContext
+from penstock.worker.reporter import Reporter
 
-async def forgotten(self):
+async def forgotten(self, job_id):
     return {}
 
-JobContext._stored_steps = forgotten
+Reporter.load_steps = forgotten
 """
 
 
@@ -147,6 +148,7 @@ async def test_a_goal_that_cannot_be_reached_is_told_and_is_no_success(
 @pytest.mark.slow
 async def test_a_repeated_step_is_noticed(words: list[str], tmp_path: Path, scratch: Path) -> None:
     """The same demo with workers that forget finished steps: it must not say that all is well."""
+    assert callable(Reporter.load_steps)
     patched = written(tmp_path / "patch", {"sitecustomize.py": FORGET_FINISHED_STEPS})
     finished = await demo(scratch, *words, "--json", extra_path=patched)
     assert finished.code == 1
