@@ -138,10 +138,11 @@ def test_what_does_not_fit_beside_goes_below(width: int) -> None:
         "machine": machine | {"server": server},
         "systems": {name: {"enqueue_one": 12_345.0 + at} for at, name in enumerate(names)},
     }
-    console = Console(width=width, file=StringIO())
+    output = StringIO()
+    console = Console(width=width, file=output)
     found = tables(figures, console)
     console.print(*found, sep="\n")
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    shown = output.getvalue()
     assert "…" not in shown
     assert all(
         LABELS.get(name, name) in shown and f"{12_345 + at:,}" in shown for at, name in enumerate(names)

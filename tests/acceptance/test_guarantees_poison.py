@@ -2,7 +2,7 @@
 
 import asyncio
 
-from penstock import Job, JobContext, JobStatus, LeaseTimings, Worker
+from penstock import Job, JobContext, JobStatus, LeaseTimings, RedisStreamsQueue, Worker
 from tests.conftest import MakeQueue
 from tests.harness.faultproxy import FaultProxy
 from tests.harness.ledger import Ledger
@@ -56,19 +56,25 @@ async def test_only_the_poison_job_is_dead_lettered(
     assert max(jobs[name].crashes for name in innocents) <= 2
 
 
+async def suspects_of(queue: RedisStreamsQueue, workers: Workers, ledger: Ledger, count: int) -> list[str]:
+    """Jobs that wait for the gate, and whose worker has died twice."""
+    suspects = [f"suspect-{number}" for number in range(count)]
+    gate = {"gate": str(workers.gate())}
+    await queue.enqueue_many([Job(gate, type="gated", id=name, max_attempts=9) for name in suspects])
+    for death in (1, 2):
+        worker = await workers.start()
+        await ledger.count("start", count * death, 20)
+        worker.kill()
+        await worker.exited()
+    return suspects
+
+
 async def test_suspects_run_one_at_a_time_beside_others(
     make_queue: MakeQueue, workers: Workers, ledger: Ledger
 ) -> None:
     """A worker that holds a suspect takes innocent jobs, but no second suspect."""
     queue = await make_queue(timings=FAST)
-    gate = {"gate": str(workers.gate())}
-    suspects = [f"suspect-{number}" for number in range(3)]
-    await queue.enqueue_many([Job(gate, type="gated", id=name, max_attempts=9) for name in suspects])
-    for death in (1, 2):
-        worker = await workers.start()
-        await ledger.count("start", 3 * death, 20)
-        worker.kill()
-        await worker.exited()
+    suspects = await suspects_of(queue, workers, ledger, 3)
     worker = await workers.start(worker_id="last")
     await ledger.count("start", 7, 20)
     await queue.enqueue_many([Job({}, type="quick", id=f"quick-{number}") for number in range(5)])
@@ -87,14 +93,7 @@ async def test_a_suspects_seat_is_taken_until_it_is_settled(
 ) -> None:
     """Its result would die with the process if the next suspect were the poison."""
     queue = await make_queue(timings=FAST)
-    gate = {"gate": str(workers.gate())}
-    suspects = ["suspect-0", "suspect-1"]
-    await queue.enqueue_many([Job(gate, type="gated", id=name, max_attempts=9) for name in suspects])
-    for death in (1, 2):
-        worker = await workers.start()
-        await ledger.count("start", 2 * death, 20)
-        worker.kill()
-        await worker.exited()
+    suspects = await suspects_of(queue, workers, ledger, 2)
     rule = proxy.hold(calls("settle"), times=1)
     worker = await workers.start(worker_id="last", url=proxy.url)
     await ledger.count("start", 5, 20)

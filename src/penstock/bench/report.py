@@ -146,11 +146,13 @@ def tables(figures: Figures, console: Console) -> list[Table]:
     Each begins with the system that is measured first, so that the others can be held against it.
     """
     unbounded = console.options.update(max_width=_UNBOUNDED)
-    found = _blocks(figures, _UNBOUNDED)
-    for most in range(len(figures["systems"]) - 1, 0, -1):
+    most = len(figures["systems"])
+    found = _blocks(figures, most)
+    while most > 1 and any(
+        console.measure(table, options=unbounded).maximum > console.width for table in found
+    ):
+        most -= 1
         found = _blocks(figures, most)
-        if all(console.measure(table, options=unbounded).maximum <= console.width for table in found):
-            break
     found[0].title_justify = "left"
     found[0].title = "Jobs of 150 bytes that do nothing"
     found[-1].caption = _caption(figures)
@@ -158,13 +160,14 @@ def tables(figures: Figures, console: Console) -> list[Table]:
 
 
 def _blocks(figures: Figures, most: int) -> list[Table]:
+    """Tables of at most so many systems beside the first."""
     first, *others = figures["systems"]
     starts = range(0, len(others), most) or (0,)
-    return [_table(figures, [first], others[at : at + most], is_first=at == 0) for at in starts]
+    return [_table(figures, first, others[at : at + most], is_first=at == 0) for at in starts]
 
 
-def _table(figures: Figures, first: list[str], others: list[str], *, is_first: bool) -> Table:
-    names = first + others
+def _table(figures: Figures, first: str, others: list[str], *, is_first: bool) -> Table:
+    names = [first, *others]
     systems = figures["systems"]
     grid = Table(
         Column(max_width=_WIDEST_LABEL),

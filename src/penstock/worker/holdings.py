@@ -26,9 +26,9 @@ class Holding:
         "claimed",
         "has_begun",
         "in_thread",
-        "is_told",
         "on_stop",
         "serial",
+        "should_stop",
         "stopping",
         "task",
         "watchdog",
@@ -42,7 +42,7 @@ class Holding:
         self.serial = serial
         self.has_begun = False
         self.in_thread = False
-        self.is_told = False
+        self.should_stop = False
         self.stopping: StopReason | None = None
         self.watchdog: Watchdog | None = None
         self.on_stop: Callable[[], None] | None = None
@@ -58,7 +58,7 @@ class Holding:
         if self.task is None or self.stopping in ("lost", reason):
             return
         self.stopping = reason
-        self.is_told = True
+        self.should_stop = True
         if self.on_stop is not None:
             self.on_stop()
         # A task that has not begun would end without a word; it looks at `stopping` when it begins.
@@ -68,7 +68,7 @@ class Holding:
     async def obey(self, code: str) -> None:
         """Act on the server's answer to something that the handler said."""
         if code == "lost":
-            self.is_told = True
+            self.should_stop = True
             raise LeaseLostError(f"job {self.claimed.id} is no longer this worker's: its lease was lost")
         if code == "cancel":
             self.stop("cancel")

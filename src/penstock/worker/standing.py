@@ -85,9 +85,9 @@ class Standing:
         interrupted in ``ctx.wait``. A cancelled job's function that has seen ``True`` and returns is
         taken to have stopped.
         """
-        if self._holding.is_told:
+        if self._holding.should_stop:
             self.has_seen_cancellation = True
-        return self._holding.is_told
+        return self._holding.should_stop
 
     @property
     def job(self) -> Job:
